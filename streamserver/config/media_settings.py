@@ -1,0 +1,167 @@
+"""The settings of the desktop, the browser, capture and WebRTC."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Le
+from pydantic import Field, JsonValue, SecretStr, field_validator, model_validator
+
+from streamserver.config.section import Section
+from streamserver.config.types import DefaultText, Form, IpAddress, Screen, ScreenSize, Unit
+
+
+def default_user() -> str:
+    """Return the account of the desktop: `catnap` when we are root, else our own (empty)."""
+    return "catnap" if os.geteuid() == 0 else ""
+
+
+class DesktopSettings(Section):
+    """The X display that is shared."""
+
+    display: Annotated[str, Form("an X display such as :99, or nothing")] = ""
+    """X display to attach to; empty: start one of our own."""
+    screen: Screen = ScreenSize(1280, 720, 30)
+    """Size and rate of the screen at start."""
+    max_screen: Screen = ScreenSize(3840, 2160, 30)
+    """Largest size an admin can choose while it runs (the rate in it means nothing)."""
+
+    @model_validator(mode="after")
+    def _screen_fits(self) -> "DesktopSettings":
+        if self.screen.width > self.max_screen.width or self.screen.height > self.max_screen.height:
+            raise ValueError(
+                f"desktop.screen ({self.screen}) is larger than desktop.max_screen ({self.max_screen})"
+            )
+        return self
+
+
+class BrowserSettings(Section):
+    """The browser that is shared."""
+
+    command: Annotated[str, Field(min_length=1), Form("a program, by name or path")] = "chromium"
+    """The browser's program: Chromium or one that takes the same options."""
+    url: str = "about:blank"
+    """Page that is opened at start."""
+    user: Annotated[str, DefaultText("catnap; without root the user who starts the server")] = Field(
+        default_factory=default_user
+    )
+    """Account that X server, sound and browser run as; empty: our own."""
+    profile_dir: Annotated[
+        Path | None, Form("a path"), DefaultText(".local/share/catnap/profile in the home of browser.user")
+    ] = None
+    """Directory of the browser's profile (history, cookies, log-ins); it is kept."""
+    flags: tuple[str, ...] = ()
+    """Further command-line flags for the browser."""
+    sandbox: bool = True
+    """Run the browser with its sandbox; turn it off only where user namespaces are forbidden."""
+
+    @field_validator("profile_dir", mode="before")
+    @classmethod
+    def _no_profile_dir(cls, value: object) -> object:
+        return None if value == "" else value
+
+
+class PipelineSettings(Section):
+    """A video pipeline of neko's: read for its size, rate and bitrate; its GStreamer parts are not used."""
+
+    width: str | float | None = None
+    height: str | float | None = None
+    fps: str | float | None = None
+    bitrate: int | None = None
+    gst_prefix: str = ""
+    gst_encoder: str = ""
+    gst_params: dict[str, JsonValue] = {}
+    gst_suffix: str = ""
+    gst_pipeline: str = ""
+    show_pointer: bool = False
+
+
+class VideoSettings(Section):
+    """Pixels in, H.264 out."""
+
+    display: Annotated[str, Form("an X display such as :99, or nothing")] = ""
+    """X display to capture; empty: the desktop's."""
+    codec: Literal["h264", "vp8", "vp9", "av1"] = "h264"
+    """Video codec. Only h264 is encoded for now."""
+    ids: tuple[str, ...] = ()
+    """Names of the pipelines in `capture.video.pipelines`, best first."""
+    pipelines: Annotated[
+        dict[str, PipelineSettings],
+        Form("a map from name to pipeline such as {main: {fps: 25, bitrate: 2500}}"),
+    ] = {}
+    """Pipelines of neko's. One picture quality exists for now; ours is set with fps and bitrate."""
+    pipeline: str = ""
+    """A GStreamer pipeline of neko's. Not run: a warning shows what to set here in its place."""
+    fps: Annotated[int, Ge(1), Le(120), Unit("frames/s")] = 30
+    """Most frames a second that are captured."""
+    bitrate: Annotated[int, Ge(50), Le(100_000), Unit("kbit/s")] = 2500
+    """Most that the video may use, per viewer, in kbit/s."""
+
+
+class AudioSettings(Section):
+    """Sound in, Opus out."""
+
+    device: str = "audio_output.monitor"
+    """PulseAudio source that is captured."""
+    codec: Literal["opus", "g722", "pcmu", "pcma"] = "opus"
+    """Audio codec. Only opus is encoded for now."""
+    bitrate: Annotated[int, Ge(6), Le(510), Unit("kbit/s")] = 128
+    """Most that the sound may use, per viewer, in kbit/s."""
+    pipeline: str = ""
+    """A GStreamer pipeline of neko's. Not run: a warning shows what to set here in its place."""
+
+
+class CaptureSettings(Section):
+    """What is captured and how it is encoded."""
+
+    video: VideoSettings = VideoSettings()
+    audio: AudioSettings = AudioSettings()
+
+
+class IceServer(Section):
+    """A STUN or TURN server."""
+
+    urls: tuple[str, ...]
+    username: str = ""
+    credential: SecretStr = SecretStr("")
+
+    @field_validator("urls", mode="before")
+    @classmethod
+    def _one_url(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("urls")
+    @classmethod
+    def _schemes(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
+        for url in urls:
+            if not url.startswith(("stun:", "stuns:", "turn:", "turns:")):
+                raise ValueError(f"{url!r} does not begin with stun:, stuns:, turn: or turns:")
+        return urls
+
+
+IceServerList = Annotated[
+    tuple[IceServer, ...], Form('a list such as [{"urls": ["stun:stun.example.org:3478"]}]')
+]
+
+
+class IceServersSettings(Section):
+    """STUN and TURN servers; a plain list in place of the two keys means both."""
+
+    frontend: IceServerList = ()
+    """STUN and TURN servers that viewers are told to use."""
+    backend: IceServerList = ()
+    """STUN and TURN servers for the server itself. Not needed with ICE-lite."""
+
+
+class WebRTCSettings(Section):
+    """How viewers reach the media."""
+
+    icelite: bool = True
+    """ICE-lite: viewers connect to the one UDP port. The only way for now (neko: off)."""
+    icetrickle: bool = True
+    """Send address candidates one by one. With ICE-lite they are in the offer, whatever is set."""
+    iceservers: IceServersSettings = IceServersSettings()
+    udpmux: Annotated[int, Ge(0), Le(65535)] = 59000
+    """UDP port for the media of all viewers; 0 is any free one."""
+    nat1to1: tuple[IpAddress, ...] = ()
+    """Addresses under which viewers reach this server, when they are not those of its interfaces."""
