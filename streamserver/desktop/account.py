@@ -10,9 +10,6 @@ from pathlib import Path
 
 from streamserver.desktop.errors import DesktopError
 
-DEFAULT_USER = "catnap"
-"""The account used when we are root and `browser.user` says nothing: Chromium's sandbox refuses root."""
-
 
 @dataclass(frozen=True)
 class Account:
@@ -33,9 +30,9 @@ class Account:
     def file_access(self) -> Iterator[None]:
         """Let file operations of this thread count as this user's, until the block ends.
 
-        A browser that was taken over owns its directories and could plant symbolic links for root to follow; within
-        this block root has no more power over files than that user (setfsuid(2) is per thread and drops the
-        capabilities that override file permissions). Do not await inside.
+        A browser that was taken over owns its directories and could plant symbolic links for root to follow;
+        within this block root has no more power over files than that user: setfsuid(2) is per thread and drops
+        the capabilities that override file permissions. Do not await inside.
         """
         if self.is_ourselves or os.geteuid() != 0:
             yield
@@ -68,18 +65,11 @@ def lookup(name: str | None) -> Account:
             ) from None
     if entry.pw_uid != os.geteuid() and os.geteuid() != 0:
         raise DesktopError(
-            f"browser.user is {entry.pw_name!r}, but we run as uid {os.geteuid()} and only root can start programs as "
-            "somebody else: leave browser.user empty or start as root"
+            f"browser.user is {entry.pw_name!r}, but we run as uid {os.geteuid()} and only root can start "
+            "programs as somebody else: leave browser.user empty or start as root"
         )
-    groups = tuple(sorted({*os.getgrouplist(entry.pw_name, entry.pw_gid)}))
+    groups = tuple(sorted(set(os.getgrouplist(entry.pw_name, entry.pw_gid))))
     return Account(entry.pw_name, entry.pw_uid, entry.pw_gid, groups, Path(entry.pw_dir))
-
-
-def choose(configured: str | None) -> Account:
-    """Return the account for the desktop: the configured one, else `catnap` when we are root, else ourselves."""
-    if not configured and os.geteuid() == 0:
-        return lookup(DEFAULT_USER)
-    return lookup(configured)
 
 
 def _entry_of_uid(uid: int) -> pwd.struct_passwd:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import xcffib
+from xcffib.ffi import ffi
 
-from streamserver.desktop import xauthority
+from streamserver.desktop import xauthority as authority_file
 from streamserver.desktop.account import Account
 from streamserver.desktop.errors import DesktopError
 
@@ -58,19 +59,19 @@ class XDisplay:
             variables["XAUTHORITY"] = str(self.xauthority)
         return variables
 
-    def _cookie(self) -> xauthority.AuthEntry | None:
+    def _cookie(self) -> authority_file.AuthEntry | None:
         if self.xauthority is None:
             return None
         try:
-            entries = xauthority.unpack(self.xauthority.read_bytes())
+            entries = authority_file.unpack(self.xauthority.read_bytes())
         except OSError as error:
             raise DesktopError(f"cannot read the cookie of X display {self.name}: {error}") from error
-        return xauthority.find(entries, self.number)
+        return authority_file.find(entries, self.number)
 
 
-def _connect_with_cookie(name: str, cookie: xauthority.AuthEntry) -> xcffib.Connection:
+def _connect_with_cookie(name: str, cookie: authority_file.AuthEntry) -> xcffib.Connection:
     """Connect past `xcffib.connect(auth=...)`, which splits cookies at ":" and lets C read freed memory."""
-    ffi, lib = xcffib.ffi, xcffib.lib
+    lib = xcffib.lib
     cookie_name = ffi.new("char[]", cookie.name)
     cookie_data = ffi.new("char[]", cookie.data)
     auth = ffi.new("xcb_auth_info_t *")
@@ -81,7 +82,7 @@ def _connect_with_cookie(name: str, cookie: xauthority.AuthEntry) -> xcffib.Conn
     if code := lib.xcb_connection_has_error(pointer):
         lib.xcb_disconnect(pointer)
         raise DesktopError(f"cannot connect to X display {name}: {xcffib.ConnectionException(code)}")
-    connection = xcffib.wrap(pointer)
+    connection: xcffib.Connection = xcffib.wrap(pointer)
     connection.pref_screen = screen[0]
     return connection
 

@@ -1,4 +1,4 @@
-"""The file in which X clients find the password of their server (Xauthority, see libXau's `Xauth` structure)."""
+"""The file in which X clients find the secret of their server (Xauthority, libXau's `Xauth` structure)."""
 
 import secrets
 import struct
@@ -42,7 +42,7 @@ def pack(entries: list[AuthEntry]) -> bytes:
 
 def unpack(content: bytes) -> list[AuthEntry]:
     """Return the entries of a file; a truncated last entry is left out."""
-    entries = []
+    entries: list[AuthEntry] = []
     position = 0
     while position + 2 <= len(content):
         (family,) = struct.unpack_from(">H", content, position)
