@@ -1,7 +1,7 @@
 """Logging: structlog for us, the standard library's loggers routed in, one format for all.
 
-Console lines are neko's: `12:12AM INF message key=value module=webrtc`. With `log.json` each line is a JSON object.
-Every line passes the redaction of `streamserver.redaction`, libraries' lines too.
+Console lines are neko's: `12:12AM INF message key=value module=webrtc`. With `log.json` each line is a
+JSON object. Every line passes the redaction of `streamserver.redaction`, libraries' lines too.
 """
 
 import json
@@ -34,7 +34,13 @@ _LEVELS = {
     "panic": logging.CRITICAL,
     "disabled": _DISABLED,
 }
-_NAMES = ((TRACE, "trace"), (logging.DEBUG, "debug"), (logging.INFO, "info"), (logging.WARNING, "warn"), (logging.ERROR, "error"))  # fmt: skip
+_NAMES = (
+    (TRACE, "trace"),
+    (logging.DEBUG, "debug"),
+    (logging.INFO, "info"),
+    (logging.WARNING, "warn"),
+    (logging.ERROR, "error"),
+)
 _SHORT = {"trace": "TRC", "debug": "DBG", "info": "INF", "warn": "WRN", "error": "ERR", "fatal": "FTL"}
 _COLOURS = {"trace": "36", "debug": "33", "info": "32", "warn": "31", "error": "1;31", "fatal": "1;31"}
 _OUR_LEVEL = {"warning": "warn", "critical": "fatal", "exception": "error", "notset": "trace"}
@@ -44,7 +50,7 @@ LIBRARY_FLOOR = logging.WARNING
 
 
 def get_logger(module: str) -> FilteringBoundLogger:
-    """Return the logger of a module (`webrtc`, `plugins`, …); it follows `setup_logging` whenever that is called."""
+    """Return the logger of a module such as `webrtc`; it follows `setup_logging`, now or later."""
     return cast("FilteringBoundLogger", structlog.get_logger(module=module))
 
 

@@ -44,7 +44,7 @@ def redact_field(name: str, value: object) -> object:
 
 
 def escape_control(text: str) -> str:
-    r"""Return text on one line that no terminal acts on: unprintable characters become `\n`, `\x1b`, `\u202e` …."""
+    r"""Return text on one line that no terminal acts on: unprintable characters become `\n`, `\x1b` …."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
-from pydantic import Field, JsonValue, SecretStr, field_validator, model_validator
+from pydantic import Field, JsonValue, SecretStr, field_validator
 
 from streamserver.config.section import Section
 from streamserver.config.types import DefaultText, Form, IpAddress, Screen, ScreenSize, Unit
@@ -25,14 +25,6 @@ class DesktopSettings(Section):
     """Size and rate of the screen at start."""
     max_screen: Screen = ScreenSize(3840, 2160, 30)
     """Largest size an admin can choose while it runs (the rate in it means nothing)."""
-
-    @model_validator(mode="after")
-    def _screen_fits(self) -> "DesktopSettings":
-        if self.screen.width > self.max_screen.width or self.screen.height > self.max_screen.height:
-            raise ValueError(
-                f"desktop.screen ({self.screen}) is larger than desktop.max_screen ({self.max_screen})"
-            )
-        return self
 
 
 class BrowserSettings(Section):
@@ -70,7 +62,7 @@ class PipelineSettings(Section):
     bitrate: int | None = None
     gst_prefix: str = ""
     gst_encoder: str = ""
-    gst_params: dict[str, JsonValue] = {}
+    gst_params: dict[str, JsonValue] = Field(default_factory=dict)
     gst_suffix: str = ""
     gst_pipeline: str = ""
     show_pointer: bool = False
@@ -88,7 +80,7 @@ class VideoSettings(Section):
     pipelines: Annotated[
         dict[str, PipelineSettings],
         Form("a map from name to pipeline such as {main: {fps: 25, bitrate: 2500}}"),
-    ] = {}
+    ] = Field(default_factory=dict)
     """Pipelines of neko's. One picture quality exists for now; ours is set with fps and bitrate."""
     pipeline: str = ""
     """A GStreamer pipeline of neko's. Not run: a warning shows what to set here in its place."""

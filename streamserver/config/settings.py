@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
-from pydantic import BaseModel, Field, SecretStr, model_validator
+from pydantic import BaseModel, Field, SecretStr
 
 from streamserver.config.media_settings import (
     BrowserSettings,
@@ -53,7 +53,7 @@ class LogSettings(Section):
     """The lowest level that is logged."""
     levels: Annotated[
         dict[str, LogLevel], Form("a map from module to level, such as {webrtc: debug, aioice: info}")
-    ] = {}
+    ] = Field(default_factory=dict)
     """Levels of single modules; libraries log warnings and worse unless they are named here."""
     json_lines: Annotated[bool, Field(alias="json")] = False
     """One JSON object per line in place of the console format."""
@@ -103,7 +103,9 @@ class CookieSettings(Section):
 
     enabled: bool = False
     """Answer every login with a cookie and no token in the body (our page asks for a cookie by itself)."""
-    name: Annotated[str, Form("a cookie name such as NEKO_SESSION")] = "NEKO_SESSION"
+    name: Annotated[
+        str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"), Form("a cookie name such as NEKO_SESSION")
+    ] = "NEKO_SESSION"
     """Name of the cookie."""
     expiration: Annotated[Duration, Ge(1)] = 24 * 3600.0
     """How long the browser keeps the cookie."""
@@ -115,14 +117,6 @@ class CookieSettings(Section):
     """Domain of the cookie; empty is the host that answered."""
     path: str = ""
     """Path of the cookie; empty is `server.path_prefix`."""
-
-    @model_validator(mode="after")
-    def _check_name(self) -> "CookieSettings":
-        if not self.name or not all(
-            c.isascii() and (c.isalnum() or c in "!#$%&'*+-.^_`|~") for c in self.name
-        ):
-            raise ValueError("name")
-        return self
 
 
 class SessionSettings(Section):
@@ -155,6 +149,12 @@ class SessionSettings(Section):
     """Time between two WebSocket pings."""
     ping_timeout: Annotated[Duration, Ge(0.1), Le(3600)] = 10.0
     """A client that does not answer a ping for this long is gone."""
+    max_sessions: Annotated[int, Ge(1), Le(100_000)] = 1000
+    """Most sessions that are known at once; a login beyond that forgets the one that is away longest."""
+    connecting_timeout: Annotated[Duration, Ge(0.1), Le(60)] = 5.0
+    """How long each plugin may hold up a new connection (to wake something first, for example)."""
+    message_rate: Annotated[int, Ge(10), Le(1_000_000), Unit("messages/s")] = 500
+    """Most WebSocket messages handled per second and connection; a faster client is read more slowly."""
 
 
 class MultiuserSettings(Section):
@@ -164,9 +164,9 @@ class MultiuserSettings(Section):
     """Password that makes a user."""
     admin_password: SecretStr = SecretStr("admin")
     """Password that makes an admin."""
-    user_profile: ProfileOverrides = {}
+    user_profile: ProfileOverrides = Field(default_factory=dict)
     """What users may do, where it differs from the usual rights."""
-    admin_profile: ProfileOverrides = {}
+    admin_profile: ProfileOverrides = Field(default_factory=dict)
     """What admins may do, where it differs from the usual rights."""
 
 
@@ -205,7 +205,8 @@ class Settings(Section):
     capture: CaptureSettings = CaptureSettings()
     webrtc: WebRTCSettings = WebRTCSettings()
     plugins: PluginsSettings = PluginsSettings()
-    plugin_settings: dict[str, BaseModel] = {}
+    plugin_settings: dict[str, BaseModel] = Field(default_factory=dict)
+    """The settings of the plugins, by plugin name."""
 
 
 __all__ = [

@@ -1,0 +1,73 @@
+"""Checks that need more than one setting, and warnings for values that are accepted but do nothing yet."""
+
+from streamserver.config.gstreamer import Wish, read_pipeline, read_video_config
+from streamserver.config.settings import Settings
+
+
+def find_conflicts(settings: Settings) -> list[str]:
+    """Return why these settings cannot be used together, one sentence each."""
+    problems = []
+    server, desktop, cookie = settings.server, settings.desktop, settings.session.cookie
+    if (server.cert is None) != (server.key is None):
+        given, missing = ("cert", "key") if server.cert else ("key", "cert")
+        problems.append(f"server.{given} is set but server.{missing} is not; HTTPS needs both, HTTP neither")
+    if "*" in server.cors and len(server.cors) > 1:
+        problems.append("server.cors has * and other origins; * alone means every origin")
+    if desktop.screen.width > desktop.max_screen.width or desktop.screen.height > desktop.max_screen.height:
+        problems.append(
+            f"desktop.screen is {desktop.screen}, larger than desktop.max_screen, {desktop.max_screen}"
+        )
+    if cookie.path and not cookie.path.startswith("/"):
+        problems.append(f'session.cookie.path is "{cookie.path}"; it must begin with a slash or be empty')
+    member = settings.member.multiuser
+    if settings.member.provider == "multiuser":
+        if not member.admin_password.get_secret_value():
+            problems.append("member.multiuser.admin_password is empty; anybody would be an admin")
+        elif member.user_password.get_secret_value() == member.admin_password.get_secret_value():
+            problems.append(
+                "member.multiuser.user_password and member.multiuser.admin_password are the same; "
+                "nobody could log in as a user"
+            )
+    return problems
+
+
+def find_limits(settings: Settings) -> list[str]:
+    """Return a warning for each value that is neko's but has no effect here yet."""
+    capture, webrtc = settings.capture, settings.webrtc
+    video, audio = capture.video, capture.audio
+    warnings = []
+    if settings.legacy:
+        warnings.append("legacy: neko v2's protocol and setting names are not supported yet")
+    if settings.session.inactive_cursors:
+        warnings.append("session.inactive_cursors: the cursors of others are not shown yet")
+    if video.codec != "h264":
+        warnings.append(f"capture.video.codec: {video.codec} is not encoded yet; h264 is used")
+    if audio.codec != "opus":
+        warnings.append(f"capture.audio.codec: {audio.codec} is not encoded yet; opus is used")
+    if not webrtc.icelite:
+        warnings.append("webrtc.icelite: false is not supported yet; ICE-lite is used")
+    if not webrtc.icetrickle:
+        warnings.append("webrtc.icetrickle: with ICE-lite the candidates are in the offer, whatever is set")
+    if webrtc.iceservers.backend not in ((), webrtc.iceservers.frontend):
+        warnings.append("webrtc.iceservers.backend: not used with ICE-lite; set webrtc.nat1to1 behind NAT")
+    if video.pipeline and not video.pipelines:
+        warnings.append(
+            _not_run("capture.video.pipeline", read_pipeline(video.pipeline).as_settings("capture.video"))
+        )
+    for name in video.pipelines:
+        wish = read_video_config(video.pipelines[name], settings.desktop.screen)
+        warnings.append(_not_run(f"capture.video.pipelines.{name}", wish.as_settings("capture.video")))
+    if unknown := [name for name in video.ids if name not in video.pipelines]:
+        warnings.append(
+            f"capture.video.ids: there is no pipeline {', '.join(unknown)}; there is one quality, main"
+        )
+    if audio.pipeline:
+        wish = read_pipeline(audio.pipeline)
+        wish = Wish(wish.codec, wish.bitrate)
+        warnings.append(_not_run("capture.audio.pipeline", wish.as_settings("capture.audio")))
+    return warnings
+
+
+def _not_run(key: str, equivalent: str) -> str:
+    same = f"; what it asks for, in our settings: {equivalent}" if equivalent else ""
+    return f"{key}: GStreamer pipelines are not run, our own encoder is used{same}"
