@@ -1,0 +1,1 @@
+"""Who is connected, who watches, who controls; and the events others listen to."""
