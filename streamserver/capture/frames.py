@@ -18,7 +18,7 @@ class EncodedFrame:
     `data`: video: one H.264 access unit in Annex-B form (start codes; a key frame begins with SPS and PPS);
     audio: one Opus packet.
     `keyframe`: whether decoding can start here (always true for audio).
-    `rtp_time`: capture time in the media clock (90 kHz video, 48 kHz audio), modulo 2**32; gaps are real time.
+    `rtp_time`: capture time in the media clock (90 kHz video, 48 kHz audio), modulo 2**32; gaps are real.
     `captured_at`: capture time in seconds of `time.monotonic`.
     """
 

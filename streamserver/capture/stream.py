@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 from .frames import EncodedFrame
 
 FrameListener = Callable[[EncodedFrame], None]
-"""Called on the event loop for every frame, in order; it must not block. An exception is logged and contained."""
+"""Called on the event loop for every frame, in order; it must not block. What it raises is logged."""
 
 MediaKind = Literal["video", "audio"]
 
@@ -41,8 +41,8 @@ class MediaStream(Protocol):
     def subscribe(self, listener: FrameListener) -> Subscription:
         """Start listening; the first frame a listener gets of a video stream is a key frame.
 
-        The first listener starts the capture, the last one to leave stops it. On a still screen a new listener gets
-        a key frame of the current picture at once. To resume after a pause, subscribe again.
+        The first listener starts the capture, the last one to leave stops it. On a still screen a new
+        listener gets a key frame of the current picture at once. To resume after a pause, subscribe again.
         """
 
     def request_keyframe(self) -> None:

@@ -1,0 +1,60 @@
+"""The browser's sound to Opus, in the capture thread."""
+
+from __future__ import annotations
+
+import select
+import time
+from contextlib import closing
+from dataclasses import dataclass
+
+from .clock import OPUS_FRAME_SECONDS, AudioTimeline, rtp_time
+from .frames import AUDIO_CLOCK_RATE, EncodedFrame
+from .metrics import StreamMetrics
+from .opus import OpusEncoder
+from .pulse_source import CHUNK_BYTES, PulseSource, SoundServer
+from .silence import SilenceGate
+from .worker import Worker
+
+_SILENCE = bytes(CHUNK_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class AudioEngine:
+    """Records `source` of a sound server and encodes it at up to `bitrate` kbit/s."""
+
+    sound: SoundServer
+    source: str
+    bitrate: int
+    metrics: StreamMetrics
+
+    def __call__(self, worker: Worker) -> None:
+        """Record until `worker.stopping`; raises when the recorder or the encoder fails."""
+        encoder = OpusEncoder(self.bitrate)
+        timeline = AudioTimeline()
+        gate = SilenceGate()
+        greeted = worker.keyframe_requests
+        with closing(PulseSource(self.sound, self.source)) as source:
+            poll = select.poll()
+            poll.register(source.fileno(), select.POLLIN)
+            poll.register(worker.fileno(), select.POLLIN)
+            while not worker.stopping:
+                poll.poll()
+                worker.acknowledge()
+                if greeted != worker.keyframe_requests:  # a new listener: let its player begin
+                    greeted = worker.keyframe_requests
+                    gate.reopen()
+                for chunk in source.read():
+                    self._send(chunk, worker, encoder, timeline, gate)
+
+    def _send(
+        self, chunk: bytes, worker: Worker, encoder: OpusEncoder, timeline: AudioTimeline, gate: SilenceGate
+    ) -> None:
+        began = time.monotonic()
+        place = timeline.place(began)
+        if place is None or not worker.has_room:
+            return
+        if not gate.admit(silent=chunk == _SILENCE, duration=OPUS_FRAME_SECONDS):
+            return
+        data = encoder.encode(chunk)
+        self.metrics.encoded(len(data), time.monotonic() - began, keyframe=True)
+        worker.emit(EncodedFrame(data, True, rtp_time(place, AUDIO_CLOCK_RATE), place))

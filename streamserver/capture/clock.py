@@ -1,0 +1,50 @@
+"""Media clocks: from seconds of `time.monotonic` to RTP time stamps. Pure."""
+
+from __future__ import annotations
+
+from .frames import AUDIO_CLOCK_RATE
+
+RTP_MODULUS = 1 << 32
+
+OPUS_FRAME_SECONDS = 0.02
+"""Length of one Opus packet, seconds."""
+
+OPUS_FRAME_SAMPLES = int(AUDIO_CLOCK_RATE * OPUS_FRAME_SECONDS)
+"""Length of one Opus packet in samples of the 48 kHz clock."""
+
+AUDIO_TOLERANCE = 0.1
+"""Seconds the sample count may be away from the wall before it is corrected."""
+
+
+def rtp_time(seconds: float, clock_rate: int) -> int:
+    """Return a moment of `time.monotonic` in an RTP clock of `clock_rate` Hz, modulo 2**32.
+
+    The base is zero, the same for every stream, so that sound and picture of one server share one time line;
+    a sender that wants the random offset of RFC 3550 §5.1 adds its own.
+    """
+    return round(seconds * clock_rate) % RTP_MODULUS
+
+
+class AudioTimeline:
+    """Gives each 20 ms of sound its time stamp.
+
+    Sound that flows without a gap advances by exactly one packet; after a gap (silence not sent, the recorder
+    restarted, the machine asleep) the stamp jumps by wall time, never backwards. Sound that arrives faster
+    than it was played (what a pipe held during a stop) would run ahead of the picture, so it is dropped.
+    """
+
+    def __init__(self, tolerance: float = AUDIO_TOLERANCE) -> None:
+        self._tolerance = tolerance
+        self._next = float("-inf")
+
+    def place(self, arrived_at: float) -> float | None:
+        """Return when the packet that arrived at `arrived_at` (seconds) began, or None to drop it."""
+        began = arrived_at - OPUS_FRAME_SECONDS
+        ahead = self._next - began
+        if ahead > self._tolerance:
+            return None
+        if ahead < -self._tolerance:
+            self._next = began
+        place = self._next
+        self._next = place + OPUS_FRAME_SECONDS
+        return place

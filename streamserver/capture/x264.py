@@ -1,0 +1,123 @@
+"""The H.264 encoder: x264 through PyAV, set for a screen that is watched live."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
+from av.video.frame import PictureType, VideoFrame
+from av.video.stream import VideoStream
+
+from .errors import CaptureError
+
+PROFILE_LEVEL_ID = "42e01f"
+"""What to say in SDP (RFC 6184 §8.1): constrained baseline, level 3.1, with level-asymmetry-allowed=1.
+
+The stream's own headers carry the lowest level that fits the picture (3.1 for 1280x720 at 30, 4.0 for
+1920x1080 at 30, 5.1 for 3840x2160): browsers match the profile when they negotiate, and decode by the
+headers.
+"""
+
+RATE_FACTOR = 22
+"""x264's constant rate factor: the quality of a picture when the bit rate is no limit. Lower is better."""
+
+SETTLED_QP = RATE_FACTOR + 6
+"""A picture coarser than this was limited by the bit rate: worth encoding again when the screen rests."""
+
+VBV_SECONDS = 0.4
+"""How much of the bit rate one burst may use, seconds: what a key frame may cost in delay on a full link."""
+
+_BT601 = 6  # AVCOL_SPC_SMPTE170M, and the same number for its primaries and its transfer curve
+_LIMITED = 1  # AVCOL_RANGE_MPEG
+_QP_TO_LAMBDA = 118  # FF_QP2LAMBDA of libavutil
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedPicture:
+    """One Annex-B access unit, whether it is an IDR, and the mean quantiser x264 used for it."""
+
+    data: bytes
+    keyframe: bool
+    qp: float
+
+
+class H264Encoder:
+    """Encodes pictures of one size. Not thread-safe; releases the GIL while it encodes.
+
+    The caller changes `writable_picture()` in place and calls `encode`: what has not changed since the
+    last picture need not be written again.
+
+    Chosen: `ultrafast` + `zerolatency` (no B-frames, no look-ahead, so every picture comes out at once),
+    constrained baseline, one slice and one thread, infinite GOP with IDRs on demand, SPS and PPS with each
+    IDR. Rate: constant quality under a ceiling of `bitrate` kbit/s (VBV), so that a quiet page takes few
+    bits and motion no more than allowed. Time stamps given to x264 are a frame counter: with variable ones
+    it holds back the newest picture.
+    """
+
+    def __init__(self, width: int, height: int, fps: float, bitrate: int) -> None:
+        """Open it for an even size in px, `fps` at most and `bitrate` kbit/s; raises `CaptureError`."""
+        rate = Fraction(fps).limit_denominator(1001)
+        try:
+            context = av.CodecContext.create("libx264", "w")
+            assert isinstance(context, VideoCodecContext)
+            context.width, context.height, context.pix_fmt = width, height, "yuv420p"
+            context.framerate, context.time_base = rate, 1 / rate
+            context.thread_count = 1
+            context.max_b_frames = 0
+            context.color_range, context.colorspace = _LIMITED, _BT601
+            context.color_primaries, context.color_trc = _BT601, _BT601
+            context.options = {
+                "preset": "ultrafast",
+                "tune": "zerolatency",
+                "profile": "baseline",
+                "forced-idr": "1",
+                "crf": str(RATE_FACTOR),
+                "maxrate": f"{bitrate}k",
+                "bufsize": f"{round(bitrate * VBV_SECONDS)}k",
+                "x264-params": "keyint=infinite:scenecut=0:repeat-headers=1:annexb=1:aud=0:sliced-threads=0",
+            }
+            context.open()
+            self._picture = VideoFrame(width, height, "yuv420p")
+        except (av.FFmpegError, ValueError) as error:
+            what = f"{width}x{height} at {fps} fps and {bitrate} kbit/s"
+            raise CaptureError(f"x264 refuses {what}: {error}") from error
+        self.size = (width, height)
+        self._context = context
+        self._time_base = 1 / rate
+        self._count = 0
+
+    def writable_picture(self) -> VideoFrame:
+        """Return the picture to change.
+
+        Were the encoder still holding its memory, it would be copied first; x264 without look-ahead does not
+        (a test watches the address).
+        """
+        self._picture.make_writable()
+        return self._picture
+
+    def encode(self, *, keyframe: bool) -> EncodedPicture:
+        """Encode the picture as it is now. Raises `CaptureError` when the encoder fails."""
+        picture = self._picture
+        picture.pts, picture.time_base = self._count, self._time_base
+        picture.pict_type = PictureType.I if keyframe else PictureType.NONE
+        try:
+            packets = self._context.encode(picture)
+        except av.FFmpegError as error:
+            raise CaptureError(f"x264 failed at picture {self._count}: {error}") from error
+        if len(packets) != 1:
+            raise CaptureError(f"x264 gave {len(packets)} access units for picture {self._count}, not one")
+        self._count += 1
+        packet = packets[0]
+        return EncodedPicture(bytes(packet), packet.is_keyframe, _quantiser(packet))
+
+
+def _quantiser(packet: Packet[VideoStream]) -> float:
+    statistics = bytes(packet.get_sidedata("quality_stats"))
+    if len(statistics) < 4:  # this build of libavcodec says nothing: take the picture for settled
+        return 0.0
+    (quality,) = struct.unpack_from("<I", statistics)
+    return float(quality) / _QP_TO_LAMBDA

@@ -1,0 +1,58 @@
+"""Colour conversion by libyuv: the X server's BGRX rows into the planes of a picture for the encoder."""
+
+from __future__ import annotations
+
+import ctypes
+from functools import cache
+from typing import TYPE_CHECKING
+
+from .errors import CaptureError
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+
+    from .rows import Rows
+
+LIBRARY = "libyuv.so.0"
+
+BYTES_PER_PIXEL = 4
+"""Size of a BGRX pixel."""
+
+
+@cache
+def load_libyuv() -> ctypes.CDLL:
+    """Load libyuv; raises `CaptureError` when the system has none."""
+    try:
+        library = ctypes.CDLL(LIBRARY)
+    except OSError as error:
+        raise CaptureError(f"{LIBRARY} is missing ({error}): apt-get install libyuv0") from error
+    pointer, integer = ctypes.c_void_p, ctypes.c_int
+    library.ARGBToI420.argtypes = (pointer, integer) * 4 + (integer, integer)
+    library.ARGBToI420.restype = integer
+    return library
+
+
+def convert_rows(source: int, stride: int, picture: VideoFrame, rows: Rows) -> None:
+    """Convert a band of rows of a BGRX image at address `source` (`stride` bytes a row) into an I420 picture.
+
+    libyuv names pixels by their bytes in a little-endian word: its `ARGB` is B, G, R, X in memory, what X11
+    calls depth 24 at 32 bits. Its I420 is BT.601 limited range (16..235), which is what the encoder's
+    headers say. Even columns of the picture are covered; the GIL is released meanwhile.
+    """
+    luma, blue, red = picture.planes
+    first, height = rows
+    chroma_first = first // 2
+    failed = load_libyuv().ARGBToI420(
+        source + first * stride,
+        stride,
+        luma.buffer_ptr + first * luma.line_size,
+        luma.line_size,
+        blue.buffer_ptr + chroma_first * blue.line_size,
+        blue.line_size,
+        red.buffer_ptr + chroma_first * red.line_size,
+        red.line_size,
+        picture.width,
+        height,
+    )
+    if failed:
+        raise CaptureError(f"libyuv refused {height} rows of {picture.width} px")
