@@ -24,7 +24,7 @@ log = get_logger("plugins")
 
 START_TIMEOUT = 30.0
 """Seconds a plugin may take to start before it counts as failed."""
-SHUTDOWN_TIMEOUT = 5.0
+SHUTDOWN_TIMEOUT = 3.0
 """Seconds a plugin may take to shut down before we go on without it."""
 
 

@@ -1,0 +1,24 @@
+"""The settings of the gate: section `scaletozero`."""
+
+from pathlib import Path
+from typing import Annotated
+
+from annotated_types import Ge, Le
+
+from streamserver.config.section import Section
+from streamserver.config.types import Duration
+
+
+class ScaleToZeroSettings(Section):
+    """Telling the platform when the machine may sleep."""
+
+    enabled: bool = False
+    """Write to the control file while somebody is connected."""
+    control_file: Path = Path("/uk/libukp/scale_to_zero_disable")
+    """File that takes `+` (stay awake) and `-` (may sleep). Where it is absent nothing is written."""
+    cooldown: Annotated[Duration, Le(86_400)] = 1.0
+    """How long after the last one has left the machine may sleep; 0 for at once."""
+    write_timeout: Annotated[Duration, Ge(0.01), Le(60)] = 1.0
+    """How long anybody waits for the control file; a new connection goes on after that, and it is retried."""
+    drain_timeout: Annotated[Duration, Le(2.5)] = 1.0
+    """How long a shutdown waits for our `-` to be written."""
