@@ -2,6 +2,31 @@
 
 from streamserver.config.errors import ConfigError
 from streamserver.config.loader import Loaded, load_settings
-from streamserver.config.settings import Settings
+from streamserver.config.settings import (
+    BrowserSettings,
+    CaptureSettings,
+    DesktopSettings,
+    LogSettings,
+    MemberSettings,
+    PluginsSettings,
+    ServerSettings,
+    SessionSettings,
+    Settings,
+    WebRTCSettings,
+)
 
-__all__ = ["ConfigError", "Loaded", "Settings", "load_settings"]
+__all__ = [
+    "BrowserSettings",
+    "CaptureSettings",
+    "ConfigError",
+    "DesktopSettings",
+    "Loaded",
+    "LogSettings",
+    "MemberSettings",
+    "PluginsSettings",
+    "ServerSettings",
+    "SessionSettings",
+    "Settings",
+    "WebRTCSettings",
+    "load_settings",
+]

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -71,9 +71,13 @@ def load_settings(
     text = _read_file(path) if path else ""
     name = str(path) if path else ""
     core = core_options()
-    models = plugin_models(_plugins_settings(_read(text, name, environ, flags, core)))
-    options = core | _plugin_options(models, core)
-    reading = _read(text, name, environ, flags, options)
+    reserved = {option.path[0] for option in core.values()}
+    first = _read(text, name, environ, flags, core)
+    found = plugin_models(_plugins_settings(first))
+    models = {plugin: model for plugin, model in found.items() if plugin not in reserved}
+    options = core | {option.key: option for option in plugin_options(models)}
+    open_sections = {plugin for plugin in models if models[plugin].model_config.get("extra") == "allow"}
+    reading = _read(text, name, environ, flags, options, open_sections)
     problems = list(reading.problems)
     settings = _validate(Settings, "", reading, core, problems)
     plugin_settings = {
@@ -87,7 +91,13 @@ def load_settings(
         raise ConfigError(problems)
     settings = settings.model_copy(update={"plugin_settings": plugin_settings, "log": _log(settings)})
     sources = {key: raw.source for key, raw in reading.values.items()}
-    return Loaded(settings, reading.warnings + find_limits(settings), sources)
+    warnings = reading.warnings + find_limits(settings)
+    warnings += [
+        f"the plugin {plugin} is not used: its name is a section of ours"
+        for plugin in found
+        if plugin in reserved
+    ]
+    return Loaded(settings, warnings, sources)
 
 
 def _read_file(path: Path) -> str:
@@ -100,10 +110,16 @@ def _read_file(path: Path) -> str:
 
 
 def _read(
-    text: str, name: str, environ: Mapping[str, str], flags: Mapping[str, str], options: Mapping[str, Option]
+    text: str,
+    name: str,
+    environ: Mapping[str, str],
+    flags: Mapping[str, str],
+    options: Mapping[str, Option],
+    open_sections: Collection[str] = (),
 ) -> Reading:
-    environment = read_environment(environ, options)
-    reading = read_flags(flags, options).over(environment.over(read_yaml(text, name, options)))
+    file = read_yaml(text, name, options, open_sections)
+    environment = read_environment(environ, options, open_sections)
+    reading = read_flags(flags, options, open_sections).over(environment.over(file))
     if short := reading.values.pop(ICE_SERVERS, None):
         both = (f"{ICE_SERVERS}.frontend", f"{ICE_SERVERS}.backend")
         if not any(key in reading.values for key in both):
@@ -119,13 +135,6 @@ def _plugins_settings(reading: Reading) -> PluginsSettings:
         return PluginsSettings()
 
 
-def _plugin_options(models: Mapping[str, type[BaseModel]], core: Mapping[str, Option]) -> dict[str, Option]:
-    sections = {option.path[0] for option in core.values()}
-    if taken := sorted(sections & set(models)):
-        raise ConfigError([f"the plugin {plugin} has the name of a section of ours" for plugin in taken])
-    return {option.key: option for name, model in models.items() for option in options_of(model, f"{name}.")}
-
-
 def _validate(
     model: type[ModelT],
     prefix: str,
@@ -134,7 +143,11 @@ def _validate(
     problems: list[str],
 ) -> ModelT | None:
     """Return the model made of the values under the prefix, or None with the problems appended."""
-    ours = {key: raw for key, raw in reading.values.items() if key.startswith(prefix) and key in options}
+    ours = {
+        key: raw
+        for key, raw in reading.values.items()
+        if (key.startswith(prefix) if prefix else key in options)
+    }
     try:
         return model.model_validate(_nested(ours, prefix))
     except ValidationError as error:
@@ -167,7 +180,9 @@ def _sentence(
     if not length:  # a model's own check that no single value is to blame for
         return f"{'.'.join(map(str, parts))}: {detail['msg'].removeprefix('Value error, ')}"
     key = ".".join(map(str, parts[:length]))
-    option, source = options[key], values[key].source
+    source = values[key].source
+    if (option := options.get(key)) is None:
+        return f"{source}: {key}: {detail['msg']}"
     place = key + "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in parts[length:])
     accepted = f"; accepted: {option.form}"
     if detail["type"] == "missing":

@@ -50,8 +50,13 @@ def nearest(name: str, known: Collection[str]) -> str:
     return f"; did you mean {matches[0]}?" if matches else ""
 
 
-def read_environment(environ: Mapping[str, str], options: Mapping[str, Option]) -> Reading:
-    """Read the variables that begin with `NEKO_`; an empty one counts as unset."""
+def read_environment(
+    environ: Mapping[str, str], options: Mapping[str, Option], open_sections: Collection[str] = ()
+) -> Reading:
+    """Read the variables that begin with `NEKO_`; an empty one counts as unset.
+
+    Nothing is said of unknown variables that may belong to an open section (see `read_yaml`).
+    """
     reading = Reading()
     by_name = {option.env: option for option in options.values()}
     not_yet = {env_name(key): key for key in NOT_YET}
@@ -65,12 +70,14 @@ def read_environment(environ: Mapping[str, str], options: Mapping[str, Option]) 
             reading.warnings.append(not_yet_warning(name, not_yet[name]))
         elif name in V2_NAMES:
             reading.warnings.append(v2_warning(name))
-        else:
+        elif not any(name.startswith(f"{env_name(section)}_") for section in open_sections):
             reading.warnings.append(f"{name} is no setting{nearest(name, by_name)}")
     return reading
 
 
-def read_flags(flags: Mapping[str, str], options: Mapping[str, Option]) -> Reading:
+def read_flags(
+    flags: Mapping[str, str], options: Mapping[str, Option], open_sections: Collection[str] = ()
+) -> Reading:
     """Read flags, dotted key to text; an empty text is a value here."""
     reading = Reading()
     for key, text in flags.items():
@@ -78,6 +85,8 @@ def read_flags(flags: Mapping[str, str], options: Mapping[str, Option]) -> Readi
             _take(reading, option, text, f"--{key}", _split_commas)
         elif key in NOT_YET:
             reading.warnings.append(not_yet_warning(f"--{key}", key))
+        elif key.partition(".")[0] in open_sections:
+            reading.values[key] = Raw(text, f"--{key}")
         else:
             reading.problems.append(f"--{key} is no flag{nearest(key, options)}")
     return reading
@@ -108,15 +117,20 @@ def _take(
         reading.problems.append(f"{source}: not readable as JSON ({why}); accepted: {option.form}")
 
 
-def read_yaml(text: str, name: str, options: Mapping[str, Option]) -> Reading:
-    """Read a YAML document of nested sections; `name` is the file, for messages."""
+def read_yaml(
+    text: str, name: str, options: Mapping[str, Option], open_sections: Collection[str] = ()
+) -> Reading:
+    """Read a YAML document of nested sections; `name` is the file, for messages.
+
+    In an open section any key may stand: that of a plugin whose settings take any, or that failed to load.
+    """
     reading = Reading()
     try:
         loader = yaml.SafeLoader(text)
         try:
             document = loader.get_single_node()
             if document is not None:
-                _YamlReader(name, options, loader, reading).section("", document)
+                _YamlReader(name, options, open_sections, loader, reading).section("", document)
         finally:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
@@ -132,13 +146,20 @@ class _YamlReader:
     """Walks the nodes of a document down to the keys we know."""
 
     def __init__(
-        self, name: str, options: Mapping[str, Option], loader: yaml.SafeLoader, reading: Reading
+        self,
+        name: str,
+        options: Mapping[str, Option],
+        open_sections: Collection[str],
+        loader: yaml.SafeLoader,
+        reading: Reading,
     ) -> None:
         self._name = name
         self._options = options
+        self._open = open_sections
         self._loader = loader
         self._reading = reading
         self._sections = {prefix for key in (*options, *NOT_YET) for prefix in _prefixes(key)}
+        self._sections |= set(open_sections)
         self._seen: set[str] = set()
 
     def section(self, prefix: str, node: yaml.Node) -> None:
@@ -158,7 +179,7 @@ class _YamlReader:
 
     def _entry(self, key: str, key_node: yaml.Node, value: yaml.Node) -> None:
         option = self._options.get(key)
-        if key in self._seen and (option or key in NOT_YET):
+        if key in self._seen and key not in self._sections:
             self._problem(key_node, f"{key} is there twice")
             return
         self._seen.add(key)
@@ -169,6 +190,9 @@ class _YamlReader:
             self._reading.warnings.append(not_yet_warning(key, key))
         elif key in self._sections:
             self.section(key, value)
+        elif key.partition(".")[0] in self._open:
+            built: JsonValue = self._loader.construct_document(value)
+            self._reading.values[key] = Raw(built, self._where(key_node))
         else:
             known = [*self._options, *NOT_YET, *self._sections]
             self._problem(key_node, f"{key} is no setting{nearest(key, known)}")

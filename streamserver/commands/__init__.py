@@ -1,0 +1,1 @@
+"""The subcommands of `catnap`, one module each."""
