@@ -30,9 +30,9 @@ class Account:
     def file_access(self) -> Iterator[None]:
         """Let file operations of this thread count as this user's, until the block ends.
 
-        A browser that was taken over owns its directories and could plant symbolic links for root to follow;
-        within this block root has no more power over files than that user: setfsuid(2) is per thread and drops
-        the capabilities that override file permissions. Do not await inside.
+        A browser that was taken over owns its directories and could plant symbolic links for root to
+        follow; within this block root has no more power over files than that user: setfsuid(2) is per thread
+        and drops the capabilities that override file permissions. Do not await inside.
         """
         if self.is_ourselves or os.geteuid() != 0:
             yield

@@ -1,0 +1,208 @@
+"""A child process that runs as another user and never outlives us."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from streamserver.desktop.account import Account
+from streamserver.desktop.errors import DesktopError
+from streamserver.logs import get_logger
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/games"
+"""Where children find programs, when we have no PATH ourselves."""
+STOP_GRACE = 5.0
+"""Seconds between SIGTERM and SIGKILL."""
+KILL_WAIT = 5.0
+"""Seconds that the kernel gets to take a killed process away."""
+MAX_LINE = 500
+"""Characters of an output line that are logged."""
+LINES_PER_SECOND = 20
+"""Output lines of one child that are logged each second; the rest is counted."""
+_READ_SIZE = 4096
+
+log = get_logger("desktop")
+
+
+def base_environment(account: Account, runtime_dir: Path) -> dict[str, str]:
+    """Return the environment every child starts with: nothing of ours but PATH, language and time zone."""
+    environment = {
+        "PATH": os.environ.get("PATH") or PATH,
+        "LANG": os.environ.get("LANG") or "C.UTF-8",
+        "HOME": str(account.home),
+        "USER": account.name,
+        "LOGNAME": account.name,
+        "SHELL": "/bin/sh",
+        "XDG_RUNTIME_DIR": str(runtime_dir),
+        # nobody may start a message bus behind our back: it would outlive the desktop
+        "DBUS_SESSION_BUS_ADDRESS": "disabled:",
+    }
+    for name in ("LC_ALL", "LANGUAGE", "TZ"):
+        if value := os.environ.get(name):
+            environment[name] = value
+    return environment
+
+
+class ChildProcess:
+    """One running program, in a session of its own."""
+
+    def __init__(self, name: str, process: asyncio.subprocess.Process) -> None:
+        """Use `start`."""
+        self.name = name
+        self._process = process
+        self._output = asyncio.create_task(self._log_output(), name=f"output of {name}")
+
+    @classmethod
+    async def start(
+        cls,
+        name: str,
+        command: Sequence[str],
+        *,
+        account: Account,
+        environment: Mapping[str, str],
+        directory: Path,
+        keep_open: Sequence[int] = (),
+    ) -> "ChildProcess":
+        """Start a program as that user, in that directory; `keep_open` are descriptors it inherits.
+
+        Raises:
+            DesktopError: the program does not exist or cannot be started.
+        """
+        program = shutil.which(command[0], path=environment.get("PATH"))
+        if program is None:
+            raise DesktopError(f"cannot start {name}: there is no program {command[0]!r}")
+        with contextlib.ExitStack() as stack:
+            identity: dict[str, object] = {}
+            if not account.is_ourselves:
+                identity = {"user": account.uid, "group": account.gid, "extra_groups": account.groups}
+            stack.enter_context(_umask(0o077))
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    *_dying_with_us(), program, *command[1:],
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=asyncio.subprocess.PIPE,
+                    stderr=asyncio.subprocess.STDOUT,
+                    env=dict(environment),
+                    cwd=directory,
+                    start_new_session=True,
+                    pass_fds=keep_open,
+                    **identity,  # type: ignore[arg-type] # what Popen takes, by name
+                )  # fmt: skip
+            except OSError as error:
+                raise DesktopError(f"cannot start {name} ({program}): {error}") from error
+        log.debug("started", program=name, pid=process.pid, user=account.name)
+        return cls(name, process)
+
+    @property
+    def pid(self) -> int:
+        """Its process id, which is also its session's and its process group's."""
+        return self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """Exit code, minus the signal's number when a signal ended it, None while it runs."""
+        return self._process.returncode
+
+    async def wait(self) -> int:
+        """Return its exit code once it has ended."""
+        return await self._process.wait()
+
+    async def stop(self, grace: float = STOP_GRACE) -> None:
+        """End it and everything it started: SIGTERM, and after `grace` seconds SIGKILL."""
+        if self.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.terminate()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._process.wait(), grace)
+        self._kill_session()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._process.wait(), KILL_WAIT)
+        self._output.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._output
+
+    def _kill_session(self) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        for pid in session_members(self.pid):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+
+    async def _log_output(self) -> None:
+        """Log what it prints, line by line, and never let it fill memory or the log."""
+        stream = self._process.stdout
+        assert stream is not None
+        limiter = _LineLimiter(asyncio.get_running_loop().time)
+        rest = b""
+        while chunk := await stream.read(_READ_SIZE):
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                self._log_line(line, limiter)
+            rest = rest[:MAX_LINE]
+        self._log_line(rest, limiter)
+
+    def _log_line(self, line: bytes, limiter: "_LineLimiter") -> None:
+        text = line[: MAX_LINE * 4].decode(errors="replace").strip()[:MAX_LINE]
+        if not text or not limiter.admits():
+            return
+        if limiter.dropped:
+            log.debug("output left out", program=self.name, lines=limiter.take_dropped())
+        log.debug("output", program=self.name, line=text)
+
+
+def session_members(session: int) -> list[int]:
+    """Return the processes of a session, process groups of their own included (proc(5), stat field 6)."""
+    members = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[3]) == session:
+            members.append(int(entry.name))
+    return members
+
+
+class _LineLimiter:
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._second = 0
+        self._count = 0
+        self.dropped = 0
+
+    def admits(self) -> bool:
+        second = int(self._clock())
+        if second != self._second:
+            self._second, self._count = second, 0
+        self._count += 1
+        if self._count > LINES_PER_SECOND:
+            self.dropped += 1
+            return False
+        return True
+
+    def take_dropped(self) -> int:
+        dropped, self.dropped = self.dropped, 0
+        return dropped
+
+
+@contextlib.contextmanager
+def _umask(mask: int) -> Iterator[None]:
+    before = os.umask(mask)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def _dying_with_us() -> list[str]:
+    """Return the prefix that has the kernel kill the child when we are gone (prctl(2), PR_SET_PDEATHSIG).
+
+    A program of its own does it because code between fork and exec is unsafe in a process with threads.
+    """
+    setpriv = shutil.which("setpriv", path=PATH)
+    return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
