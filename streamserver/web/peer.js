@@ -1,0 +1,238 @@
+/**
+ * The WebRTC connection that brings the picture and the sound, and carries the input. The server offers, the page
+ * answers. It watches `connectionState`, the only one that ever says "failed" (iceConnectionState stays at
+ * "disconnected"), and mends what breaks: an ICE restart first, a new connection when that does not help.
+ * @module
+ */
+
+import { decode, encodePing } from "./datachannel.js";
+import { retryDelay } from "./retry.js";
+
+/** Milliseconds until a connection that was asked for and is not up is asked for again. */
+const CONNECT_TIMEOUT = 12_000;
+/** Milliseconds an interrupted connection may mend itself before an ICE restart. */
+const RESTART_AFTER = 3_000;
+/** Milliseconds an ICE restart may take before a new connection is asked for. */
+const RESTART_TIMEOUT = 4_000;
+/** Milliseconds a connection may take to show that it outlived a lost WebSocket. */
+const PROBE_TIMEOUT = 2_000;
+/** Most bytes waiting in the data channel before movements are left out. */
+const MOST_BUFFERED = 64 * 1024;
+
+/** @typedef {"none" | "connecting" | "connected" | "interrupted"} PeerState */
+
+/**
+ * @typedef {object} PeerOptions
+ * @property {(event: string, payload?: unknown) => boolean} send
+ * @property {(stream: MediaStream) => void} onStream
+ * @property {(message: NonNullable<ReturnType<typeof decode>>) => void} onMessage from the data channel
+ * @property {(state: PeerState, attempt: number) => void} onState
+ */
+
+export class Peer {
+  /** @type {PeerOptions} */ #options;
+  /** @type {RTCPeerConnection | null} */ #connection = null;
+  /** @type {RTCDataChannel | null} */ #channel = null;
+  /** @type {RTCIceCandidateInit[]} candidates that came before their offer */ #early = [];
+  /** @type {Promise<void>} negotiation, one step after the other */ #work = Promise.resolve();
+  /** @type {ReturnType<typeof setTimeout> | undefined} */ #timer;
+  /** @type {PeerState} */ #state = "none";
+  #wanted = false;
+  #attempt = 0;
+
+  /** @param {PeerOptions} options */
+  constructor(options) {
+    this.#options = options;
+    document.addEventListener("visibilitychange", () => this.#seenAgain());
+  }
+
+  /** Ask for a picture, and keep it until `close`. */
+  start() {
+    this.#wanted = true;
+    this.#attempt = 0;
+    this.#request();
+  }
+
+  /**
+   * The WebSocket is back: keep the connection if it lives, else ask for a new one.
+   * @param {boolean} serverHasIt whether the server counts us as watching
+   */
+  resume(serverHasIt) {
+    const alive = this.#connection?.connectionState === "connected" && this.#channel?.readyState === "open";
+    if (!this.#wanted || !serverHasIt || !alive) return this.start();
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.start(), PROBE_TIMEOUT);
+    this.send(encodePing(Date.now()));
+  }
+
+  close() {
+    this.#wanted = false;
+    this.#drop();
+    this.#report("none");
+  }
+
+  /**
+   * @param {string} event
+   * @param {any} payload
+   * @returns {boolean} whether it was a signal
+   */
+  hear(event, payload) {
+    switch (event) {
+      case "signal/provide":
+        this.#step(() => this.#accept(payload));
+        return true;
+      case "signal/offer":
+      case "signal/restart":
+        this.#step(() => this.#answer(this.#connection, payload.sdp));
+        return true;
+      case "signal/candidate":
+        this.#step(() => this.#candidate(payload));
+        return true;
+      case "signal/close":
+        if (this.#wanted && this.#state !== "connecting") this.#again();
+        return true;
+      default:
+        return event.startsWith("signal/");
+    }
+  }
+
+  /**
+   * Send one message on the data channel.
+   * @param {ArrayBuffer} message
+   * @param {boolean} [spare] leave it out when the channel is behind: a newer one will follow
+   */
+  send(message, spare = false) {
+    const channel = this.#channel;
+    if (channel?.readyState !== "open" || (spare && channel.bufferedAmount > MOST_BUFFERED)) return;
+    channel.send(message);
+  }
+
+  /** @returns {RTCPeerConnection | null} for its figures */
+  get connection() {
+    return this.#connection;
+  }
+
+  #request() {
+    clearTimeout(this.#timer);
+    if (!this.#wanted) return;
+    this.#drop();
+    this.#attempt += 1;
+    this.#report("connecting");
+    // Without a WebSocket nothing was asked: `resume` comes when it is back.
+    if (!this.#options.send("signal/request", { video: {}, audio: {} })) return;
+    this.#timer = setTimeout(() => this.#request(), CONNECT_TIMEOUT);
+  }
+
+  /** Ask anew after a pause that grows. */
+  #again() {
+    clearTimeout(this.#timer);
+    this.#drop();
+    this.#report("connecting");
+    this.#timer = setTimeout(() => this.#request(), retryDelay(this.#attempt + 1, Math.random()));
+  }
+
+  /**
+   * @param {() => Promise<void>} action
+   */
+  #step(action) {
+    this.#work = this.#work.then(action).catch((error) => {
+      console.warn("negotiation failed:", error);
+      if (this.#wanted) this.#again();
+    });
+  }
+
+  /** @param {import("./types.js").SignalProvide} provide */
+  async #accept(provide) {
+    if (!this.#wanted) return;
+    this.#connection?.close();
+    const connection = new RTCPeerConnection({ iceServers: provide.iceservers ?? [], bundlePolicy: "max-bundle" });
+    this.#connection = connection;
+    const current = () => connection === this.#connection;
+    connection.ontrack = ({ streams, track }) => current() && this.#options.onStream(streams[0] ?? new MediaStream([track]));
+    connection.ondatachannel = ({ channel }) => current() && this.#open(channel);
+    connection.onicecandidate = ({ candidate }) => current() && candidate && this.#options.send("signal/candidate", candidate.toJSON());
+    connection.onconnectionstatechange = () => current() && this.#changed(connection.connectionState);
+    const early = this.#early.splice(0);
+    await this.#answer(connection, provide.sdp);
+    for (const candidate of early) await this.#candidate(candidate);
+  }
+
+  /**
+   * @param {RTCPeerConnection | null} connection
+   * @param {string} sdp
+   */
+  async #answer(connection, sdp) {
+    if (connection === null || connection !== this.#connection) return;
+    await connection.setRemoteDescription({ type: "offer", sdp });
+    await connection.setLocalDescription(await connection.createAnswer());
+    if (connection === this.#connection) this.#options.send("signal/answer", { sdp: connection.localDescription?.sdp });
+  }
+
+  /** @param {RTCIceCandidateInit} candidate */
+  async #candidate(candidate) {
+    if (this.#connection === null) this.#early.push(candidate);
+    // A candidate the browser does not understand is no reason to fail: there are others.
+    else await this.#connection.addIceCandidate(candidate).catch(() => undefined);
+  }
+
+  /** @param {RTCDataChannel} channel */
+  #open(channel) {
+    if (channel.label !== "data") return;
+    channel.binaryType = "arraybuffer";
+    channel.onmessage = ({ data }) => {
+      if (channel !== this.#channel || !(data instanceof ArrayBuffer)) return;
+      const message = decode(data);
+      if (message === null) return;
+      // Any word over a connected path proves it lives.
+      if (message.type === "pong" && this.#state === "connected") clearTimeout(this.#timer);
+      this.#options.onMessage(message);
+    };
+    this.#channel = channel;
+  }
+
+  /** @param {RTCPeerConnectionState} state */
+  #changed(state) {
+    if (state === "connected") {
+      clearTimeout(this.#timer);
+      this.#attempt = 0;
+      this.#report("connected");
+    } else if (state === "disconnected") {
+      this.#report("interrupted");
+      this.#mend(RESTART_AFTER);
+    } else if (state === "failed") {
+      this.#report("interrupted");
+      this.#mend(0);
+    }
+  }
+
+  /**
+   * Ask for an ICE restart after a while, and for a new connection when that does not help.
+   * @param {number} delay milliseconds
+   */
+  #mend(delay) {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      // A page nobody sees wakes no machine; `#seenAgain` goes on.
+      if (document.hidden || !this.#options.send("signal/restart")) return;
+      this.#timer = setTimeout(() => this.#request(), RESTART_TIMEOUT);
+    }, delay);
+  }
+
+  #seenAgain() {
+    if (!document.hidden && this.#wanted && this.#state === "interrupted") this.#mend(0);
+  }
+
+  #drop() {
+    clearTimeout(this.#timer);
+    this.#connection?.close();
+    this.#connection = null;
+    this.#channel = null;
+    this.#early = [];
+  }
+
+  /** @param {PeerState} state */
+  #report(state) {
+    this.#state = state;
+    this.#options.onState(state, this.#attempt);
+  }
+}

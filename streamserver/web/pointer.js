@@ -1,0 +1,128 @@
+/**
+ * The pointer over the picture: mouse, pen, and the first finger as a mouse. Nothing stays pressed when the pointer is
+ * taken away (another window, a cancelled touch).
+ * @module
+ */
+
+import { NotchCounter } from "./wheel.js";
+
+/** X buttons by MouseEvent.button: left, middle, right, back, forward. */
+const BUTTONS = [1, 2, 3, 8, 9];
+
+/** @typedef {import("./types.js").Point} Point */
+
+/**
+ * @typedef {object} PointerOptions
+ * @property {HTMLElement} surface
+ * @property {(event: MouseEvent) => Point} locate the pixel of the remote screen under the pointer
+ * @property {() => boolean} active whether input goes to the shared browser
+ * @property {() => boolean} pointing whether movements are sent although not in control (the others see the cursor)
+ * @property {() => boolean} controlDown whether a Ctrl key was sent as pressed
+ * @property {(point: Point) => void} move
+ * @property {(button: number) => void} buttonDown
+ * @property {(button: number) => void} buttonUp
+ * @property {(dx: number, dy: number, controlKey: boolean) => void} scroll
+ * @property {(byTouch: boolean) => void} pressed the person pressed on the picture, in control or not
+ */
+
+export class Pointer {
+  /** @type {PointerOptions} */ #options;
+  /** @type {Set<number>} */ #down = new Set();
+  /** @type {Point | null} */ #last = null;
+  #notches = new NotchCounter();
+
+  /** @param {PointerOptions} options */
+  constructor(options) {
+    this.#options = options;
+    const { surface } = options;
+    surface.addEventListener("pointermove", (event) => this.#moved(event));
+    surface.addEventListener("pointerdown", (event) => this.#press(event));
+    surface.addEventListener("pointerup", (event) => this.#lift(event));
+    surface.addEventListener("pointercancel", () => this.releaseAll());
+    surface.addEventListener("lostpointercapture", () => this.releaseAll());
+    surface.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
+    for (const name of ["contextmenu", "auxclick", "dragstart", "mousedown"]) {
+      surface.addEventListener(name, (event) => event.preventDefault());
+    }
+    addEventListener("blur", () => this.releaseAll());
+    document.addEventListener("visibilitychange", () => document.hidden && this.releaseAll());
+  }
+
+  /** Release every button that is down at the other end. */
+  releaseAll() {
+    for (const button of this.#down) this.#options.buttonUp(button);
+    this.#down.clear();
+  }
+
+  /** Forget where the pointer was: the other end does not know. */
+  forget() {
+    this.#last = null;
+  }
+
+  /** @param {PointerEvent} event */
+  #moved(event) {
+    if (!event.isPrimary || !(this.#options.active() || this.#options.pointing())) return;
+    // Further buttons of a mouse that already holds one come as movements (Pointer Events, chorded buttons).
+    if (event.button !== -1) event.buttons & bit(event.button) ? this.#press(event) : this.#lift(event);
+    else this.#moveTo(event);
+  }
+
+  /** @param {MouseEvent} event */
+  #moveTo(event) {
+    const point = this.#options.locate(event);
+    if (point.x === this.#last?.x && point.y === this.#last.y) return;
+    this.#last = point;
+    this.#options.move(point);
+  }
+
+  /** @param {PointerEvent} event */
+  #press(event) {
+    if (!event.isPrimary) return;
+    event.preventDefault();
+    const wasActive = this.#options.active();
+    this.#options.pressed(event.pointerType === "touch");
+    const button = BUTTONS[event.button];
+    // The press that takes control is not input as well: it was meant for us.
+    if (!wasActive || button === undefined) return;
+    capture(this.#options.surface, event.pointerId);
+    this.#moveTo(event);
+    this.#down.add(button);
+    this.#options.buttonDown(button);
+  }
+
+  /** @param {PointerEvent} event */
+  #lift(event) {
+    const button = BUTTONS[event.button];
+    if (!this.#down.delete(button)) return;
+    this.#moveTo(event);
+    this.#options.buttonUp(button);
+  }
+
+  /** @param {WheelEvent} event */
+  #wheel(event) {
+    event.preventDefault();
+    if (!this.#options.active()) return;
+    const { dx, dy } = this.#notches.count(event);
+    if (dx === 0 && dy === 0) return;
+    this.#moveTo(event);
+    // A pinch on a trackpad comes as a wheel with Ctrl that no key pressed.
+    this.#options.scroll(dx, dy, event.ctrlKey && !this.#options.controlDown());
+  }
+}
+
+/** @param {number} button MouseEvent.button */
+function bit(button) {
+  return [1, 4, 2, 8, 16][button] ?? 0;
+}
+
+/**
+ * @param {HTMLElement} surface
+ * @param {number} pointerId
+ */
+function capture(surface, pointerId) {
+  try {
+    surface.setPointerCapture(pointerId);
+  } catch {
+    // The pointer is gone already (a very short touch): its release has been or will be told by itself.
+  }
+}

@@ -1,0 +1,101 @@
+/**
+ * The picture: as large as the stage allows, its aspect kept, sharp at 1:1, with the remote cursor on it.
+ * @module
+ */
+
+import { Cursor } from "./cursor.js";
+import { fit, toScreen } from "./geometry.js";
+
+/** @typedef {import("./types.js").Point} Point */
+/** @typedef {import("./types.js").ScreenSize} ScreenSize */
+
+/**
+ * @typedef {object} ViewOptions
+ * @property {HTMLElement} stage
+ * @property {HTMLElement} surface
+ * @property {HTMLVideoElement} video
+ * @property {HTMLImageElement} cursor
+ * @property {HTMLElement} bar
+ * @property {() => void} onPicture the first picture of a stream is shown
+ */
+
+export class View {
+  /** @type {ViewOptions} */ #options;
+  /** @type {ScreenSize} */ #screen = { width: 1280, height: 720, rate: 30 };
+  /** @type {import("./geometry.js").Box} */ #box = { left: 0, top: 0, width: 1, height: 1 };
+  /** @type {Cursor} */ cursor;
+
+  /** @param {ViewOptions} options */
+  constructor(options) {
+    this.#options = options;
+    this.cursor = new Cursor(options.surface, options.cursor);
+    const arrange = () => this.#arrange();
+    new ResizeObserver(arrange).observe(options.stage);
+    new ResizeObserver(arrange).observe(options.bar);
+    // Zooming the page changes the size of a device pixel.
+    addEventListener("resize", arrange);
+    options.video.addEventListener("loadeddata", () => options.onPicture());
+    this.#arrange();
+  }
+
+  /** @param {ScreenSize} screen */
+  setScreen(screen) {
+    this.#screen = screen;
+    this.#arrange();
+  }
+
+  /**
+   * Show a stream; null keeps the last picture.
+   * @param {MediaStream | null} stream
+   */
+  show(stream) {
+    if (stream === null) return;
+    const { video } = this.#options;
+    video.srcObject = stream;
+    // Autoplay of a muted video is always allowed; without the sound's permission it starts muted.
+    video.play().catch(() => {
+      video.muted = true;
+      video.play().catch(() => undefined);
+    });
+  }
+
+  /** Take the picture away, as at the end of a session. */
+  clear() {
+    this.#options.video.srcObject = null;
+    this.#options.cursor.hidden = true;
+  }
+
+  /**
+   * The pixel of the remote screen under the pointer.
+   * @param {MouseEvent} event
+   * @returns {Point}
+   */
+  locate(event) {
+    const stage = this.#options.stage.getBoundingClientRect();
+    return toScreen({ x: event.clientX - stage.left, y: event.clientY - stage.top }, this.#box, this.#screen);
+  }
+
+  /**
+   * @param {import("./datachannel.js").CursorImage | import("./datachannel.js").CursorPosition} message
+   */
+  showCursor(message) {
+    if (message.type === "cursor-image") this.cursor.setShape(message);
+    else this.cursor.setPosition(message);
+    this.cursor.place(this.#box, this.#screen);
+  }
+
+  /** @param {boolean} own whether the mouse here moves the remote cursor */
+  setOwnCursor(own) {
+    this.cursor.setOwn(own);
+    this.cursor.place(this.#box, this.#screen);
+  }
+
+  #arrange() {
+    const { stage, surface, video, bar } = this.#options;
+    const size = { width: stage.clientWidth, height: stage.clientHeight };
+    this.#box = fit(size, this.#screen, devicePixelRatio, bar.offsetHeight);
+    for (const side of /** @type {const} */ (["left", "top", "width", "height"])) video.style[side] = `${this.#box[side]}px`;
+    surface.classList.toggle("sharp", Math.abs((this.#box.width * devicePixelRatio) / this.#screen.width - 1) < 0.001);
+    this.cursor.place(this.#box, this.#screen);
+  }
+}

@@ -1,0 +1,112 @@
+"""A real Chromium with its sandbox, as a user that is not root, and a room for the page to live in."""
+
+import os
+import pwd
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, Playwright, sync_playwright
+
+from tests.web.room_server import PASSWORD, RoomServer
+
+USER = "catnap"
+WIDE = {"width": 1280, "height": 800}
+PHONE = {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="session")
+def _playwright() -> Iterator[Playwright]:
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+@dataclass
+class Browser:
+    """One Chromium for all tests; each page is cleaned of cookies before."""
+
+    context: BrowserContext
+    complaints: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+    def open(self, url: str | None = None) -> Page:
+        page = self.context.new_page()
+        page.on("console", lambda message: self.complain(message.type, message.text))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.on("websocket", lambda socket: self.requests.append(socket.url))
+        page.set_viewport_size({"width": WIDE["width"], "height": WIDE["height"]})
+        if url is not None:
+            page.goto(url)
+        return page
+
+    def complain(self, kind: str, text: str) -> None:
+        if kind in ("error", "warning"):
+            self.complaints.append(text)
+
+
+@pytest.fixture(scope="session")
+def _context(_playwright: Playwright) -> Iterator[BrowserContext]:
+    home = Path(tempfile.mkdtemp(prefix="page-tests-"))
+    arguments: list[str] = []
+    launcher = home / "chromium"
+    launcher.write_text(f"#!/bin/sh\nexec {as_user(home)} chromium \"$@\"\n")
+    launcher.chmod(0o755)
+    context = _playwright.chromium.launch_persistent_context(
+        home / "profile",
+        executable_path=launcher,
+        headless=True,
+        chromium_sandbox=True,
+        args=arguments,
+        color_scheme="light",
+        viewport=None,
+    )
+    context.set_default_timeout(10_000)
+    yield context
+    context.close()
+    shutil.rmtree(home, ignore_errors=True)
+
+
+def as_user(home: Path) -> str:
+    """How to start a program as the desktop's user; Chromium refuses to keep its sandbox as root."""
+    if os.geteuid() != 0:
+        return ""
+    account = pwd.getpwnam(USER)
+    (home / "profile").mkdir()
+    for path in (home, home / "profile"):
+        os.chown(path, account.pw_uid, account.pw_gid)
+    return f"env HOME={home} setpriv --reuid {USER} --regid {USER} --init-groups --"
+
+
+@pytest.fixture
+def browser(_context: BrowserContext) -> Iterator[Browser]:
+    """The browser; afterwards no page may have complained or asked anybody but its own server."""
+    _context.clear_cookies()
+    browser = Browser(_context)
+    before = set(_context.pages)
+    yield browser
+    for page in set(_context.pages) - before:
+        page.close()
+
+
+@pytest.fixture
+def room() -> Iterator[RoomServer]:
+    server = RoomServer()
+    server.start()
+    yield server
+    server.stop()
+
+
+def sign_in(page: Page, name: str = "Ann") -> str:
+    """Sign in by the form and wait for the picture; returns the session id."""
+    page.get_by_label("Your name").fill(name)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.locator("#bar-sentence", has_text="Watching").wait_for()
+    session: str = page.evaluate(
+        "async () => (await (await fetch('api/whoami')).json()).id",
+    )
+    return session

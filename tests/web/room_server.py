@@ -1,0 +1,354 @@
+"""A small room that speaks the page's protocol.
+
+It stands in for the whole server, which needs a display, a browser and sound, so that the page is tested alone and can
+be shown what a healthy server never does: silence, refusals, sudden ends. HTTP, WebSocket and WebRTC are real.
+"""
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+import uvicorn
+from aiortc import RTCDataChannel, RTCPeerConnection, RTCSessionDescription
+from aiortc.mediastreams import AudioStreamTrack, VideoStreamTrack
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+WEB = Path(__file__).parents[2] / "streamserver" / "web"
+PASSWORD = "neko"
+PREFIX = "/rooms/one"
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+    "connect-src 'self' ws: wss:; media-src 'self' blob:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+
+T = TypeVar("T")
+Json = dict[str, Any]
+
+
+class StrictHeaders:
+    """Adds the headers the real server sends with every answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [
+                    *message["headers"],
+                    (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
+                    (b"x-content-type-options", b"nosniff"),
+                    (b"referrer-policy", b"no-referrer"),
+                ]
+            await send(message)
+
+        await self.app(scope, receive, with_headers)
+
+
+def profile(name: str, **changes: bool) -> Json:
+    bits = dict.fromkeys(
+        ("can_login", "can_connect", "can_watch", "can_host", "can_share_media", "can_access_clipboard"), True
+    )
+    rest = {"is_admin": False, "sends_inactive_cursor": False, "can_see_inactive_cursors": False, "plugins": None}
+    return {"name": name, **bits, **rest, **changes}
+
+
+class RoomServer:
+    """Runs in a thread of its own; `call` runs a coroutine on its loop."""
+
+    def __init__(self) -> None:
+        self.sessions: dict[str, Json] = {}
+        self.tokens: dict[str, str] = {}
+        self.sockets: dict[str, WebSocket] = {}
+        self.peers: dict[str, RTCPeerConnection] = {}
+        self.channels: dict[str, RTCDataChannel] = {}
+        self.controller: str | None = None
+        self.settings: Json = {
+            "private_mode": False,
+            "locked_logins": False,
+            "locked_controls": False,
+            "control_protection": False,
+            "implicit_hosting": False,
+            "inactive_cursors": False,
+            "merciful_reconnect": True,
+            "heartbeat_interval": 10,
+            "plugins": None,
+        }
+        self.login_answer: tuple[int, Json, dict[str, str]] | None = None
+        self.accepting = True
+        self.giving_media = True
+        self.heard: list[Json] = []
+        self.input: list[bytes] = []
+        self.posts: list[str] = []
+        self.closed: list[int] = []
+        self._loop = asyncio.new_event_loop()
+        self._server = uvicorn.Server(
+            uvicorn.Config(self._app(), port=0, log_level="error", ws="websockets-sansio", lifespan="off")
+        )
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    # Life -------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        self._thread.start()
+        while not (self._server.started and self._server.servers):
+            if not self._thread.is_alive():
+                raise RuntimeError("the room server did not start")
+            threading.Event().wait(0.01)
+
+    def stop(self) -> None:
+        self.call(self._close_peers())
+        self._server.should_exit = True
+        self._server.force_exit = True
+        self._thread.join(timeout=10)
+
+    @property
+    def origin(self) -> str:
+        port = self._server.servers[0].sockets[0].getsockname()[1]
+        return f"http://127.0.0.1:{port}"
+
+    @property
+    def url(self) -> str:
+        return f"{self.origin}{PREFIX}/"
+
+    def call(self, action: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(action, self._loop).result(timeout=10)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_until_complete(self._server.serve())
+
+    async def _close_peers(self) -> None:
+        for peer in list(self.peers.values()):
+            await peer.close()
+
+    # What a test does to the page ----------------------------------------------------------------------------------
+
+    def tell(self, session: str, event: str, payload: object = None) -> None:
+        self.call(self._send(session, event, payload))
+
+    def tell_all(self, event: str, payload: object) -> None:
+        for session in list(self.sockets):
+            self.tell(session, event, payload)
+
+    def tell_by_channel(self, session: str, message: bytes) -> None:
+        async def act() -> None:
+            self.channels[session].send(message)
+
+        self.call(act())
+
+    def drop(self, session: str, code: int = 1011) -> None:
+        self.call(self.sockets[session].close(code))
+
+    def dismiss(self, session: str, reason: str) -> None:
+        self.tell(session, "system/disconnect", {"message": reason})
+
+    def add_person(self, name: str, **changes: bool) -> str:
+        """Somebody else, without a browser."""
+        session = f"{name}-other"
+        state = {"is_connected": True, "is_watching": True}
+        self.sessions[session] = {"id": session, "profile": profile(name, **changes), "state": state}
+        self.tell_all("session/created", self.sessions[session])
+        return session
+
+    def set_controller(self, session: str | None, actor: str = "") -> None:
+        self.call(self._set_controller(session, actor))
+
+    def update_settings(self, **changes: object) -> None:
+        self.settings.update(changes)
+        self.tell_all("system/settings", {"id": "", **self.settings})
+
+    def said(self, event: str) -> list[Json]:
+        return [message for message in list(self.heard) if message["event"] == event]
+
+    # HTTP --------------------------------------------------------------------------------------------------------
+
+    def _app(self) -> Starlette:
+        routes: list[BaseRoute] = [
+            Route("/api/login", self._login, methods=["POST"]),
+            Route("/api/logout", self._logout, methods=["POST"]),
+            Route("/api/whoami", self._whoami),
+            Route("/api/room/control/{action:path}", self._control, methods=["POST"]),
+            WebSocketRoute("/api/ws", self._socket),
+            Mount("/", StaticFiles(directory=WEB, html=True)),
+        ]
+        return Starlette(routes=[Mount(PREFIX, routes=routes)], middleware=[Middleware(StrictHeaders)])
+
+    async def _login(self, request: Request) -> Response:
+        body = await request.json()
+        if self.login_answer is not None:
+            status, answer, headers = self.login_answer
+            return JSONResponse(answer, status, headers)
+        if body["password"] != PASSWORD or body["cookie"] is not True:
+            return JSONResponse({"code": 401, "message": "Unauthorized"}, 401)
+        session = f"{body['username']}-{len(self.sessions)}"
+        token = f"token-{session}"
+        state = {"is_connected": False, "is_watching": False}
+        is_admin = body["username"].startswith("admin")
+        self.sessions[session] = {
+            "id": session,
+            "profile": profile(body["username"], is_admin=is_admin),
+            "state": state,
+        }
+        self.tokens[token] = session
+        response = JSONResponse(self.sessions[session])
+        response.set_cookie("NEKO_SESSION", token, httponly=True, samesite="strict", path=PREFIX)
+        return response
+
+    def _who(self, connection: Request | WebSocket) -> str | None:
+        session = self.tokens.get(connection.cookies.get("NEKO_SESSION", ""))
+        return session if session in self.sessions else None
+
+    async def _whoami(self, request: Request) -> Response:
+        session = self._who(request)
+        if session is None:
+            return JSONResponse({"code": 401, "message": "Unauthorized"}, 401)
+        return JSONResponse(self.sessions[session])
+
+    async def _logout(self, request: Request) -> Response:
+        session = self._who(request)
+        self.posts.append("logout")
+        if session is not None:
+            del self.sessions[session]
+        response = JSONResponse(True)
+        response.delete_cookie("NEKO_SESSION", path=PREFIX)
+        return response
+
+    async def _control(self, request: Request) -> Response:
+        actor = self._who(request)
+        action = request.path_params["action"]
+        self.posts.append(f"control/{action}")
+        if action == "take":
+            await self._set_controller(actor, actor or "")
+        elif action == "reset":
+            await self._set_controller(None, actor or "")
+        elif action.startswith("give/"):
+            await self._set_controller(action.removeprefix("give/"), actor or "")
+        return Response(status_code=204)
+
+    # WebSocket ---------------------------------------------------------------------------------------------------
+
+    async def _socket(self, socket: WebSocket) -> None:
+        if not self.accepting:
+            await socket.close(1011)
+            return
+        await socket.accept()
+        session = self._who(socket)
+        if session is None:
+            await socket.send_json(
+                {"event": "system/disconnect", "payload": {"message": "session not found"}}
+            )
+            await socket.close()
+            return
+        before, self.sockets[session] = self.sockets.get(session), socket
+        await self._state(session, is_connected=True)
+        await self._send(session, "system/init", self._init(session))
+        if before is not None:
+            await before.send_json(
+                {"event": "system/disconnect", "payload": {"message": "connection replaced"}}
+            )
+            await before.close()
+        try:
+            while True:
+                message = json.loads(await socket.receive_text())
+                self.heard.append({**message, "session": session})
+                await self._hear(session, message["event"], message.get("payload"))
+        except WebSocketDisconnect as end:
+            self.closed.append(end.code)
+        finally:
+            if self.sockets.get(session) is socket:
+                del self.sockets[session]
+
+    def _init(self, session: str) -> Json:
+        return {
+            "session_id": session,
+            "control_host": self._host(""),
+            "screen_size": {"width": 1280, "height": 720, "rate": 30},
+            "sessions": self.sessions,
+            "settings": self.settings,
+            "touch_events": False,
+            "screencast_enabled": False,
+            "webrtc": {"videos": ["main"]},
+        }
+
+    def _host(self, actor: str) -> Json:
+        host: Json = {"id": actor, "has_host": self.controller is not None}
+        return host | ({"host_id": self.controller} if self.controller else {})
+
+    async def _send(self, session: str, event: str, payload: object = None) -> None:
+        socket = self.sockets.get(session)
+        if socket is not None:
+            await socket.send_json({"event": event, "payload": payload})
+
+    async def _state(self, session: str, **changes: bool) -> None:
+        if session not in self.sessions:
+            return
+        self.sessions[session]["state"].update(changes)
+        for other in list(self.sockets):
+            if other != session or "is_watching" in changes:
+                await self._send(other, "session/state", {"id": session, **self.sessions[session]["state"]})
+
+    async def _set_controller(self, session: str | None, actor: str) -> None:
+        self.controller = session
+        for other in list(self.sockets):
+            await self._send(other, "control/host", self._host(actor))
+
+    async def _hear(self, session: str, event: str, payload: Any) -> None:
+        handlers: dict[str, Callable[[str, Any], Coroutine[Any, Any, None]]] = {
+            "signal/request": self._provide,
+            "signal/answer": self._answered,
+            "control/request": self._requested,
+            "control/release": self._released,
+        }
+        handler = handlers.get(event)
+        if handler is not None:
+            await handler(session, payload)
+
+    async def _requested(self, session: str, _: Any) -> None:
+        if self.controller is None or self.settings["implicit_hosting"]:
+            await self._set_controller(session, session)
+        else:
+            await self._send(self.controller, "control/request", {"id": session})
+
+    async def _released(self, session: str, _: Any) -> None:
+        await self._set_controller(None, session)
+
+    # WebRTC ------------------------------------------------------------------------------------------------------
+
+    async def _provide(self, session: str, _: Any) -> None:
+        if not self.giving_media:
+            return
+        before = self.peers.pop(session, None)
+        if before is not None:
+            await before.close()
+        peer = RTCPeerConnection()
+        self.peers[session] = peer
+        peer.addTrack(AudioStreamTrack())
+        peer.addTrack(VideoStreamTrack())
+        channel = peer.createDataChannel("data")
+        channel.on("message", lambda message: self.input.append(message))
+        channel.on("open", lambda: self.channels.__setitem__(session, channel))
+
+        async def changed() -> None:
+            if self.peers.get(session) is peer:
+                await self._state(session, is_watching=peer.connectionState == "connected")
+
+        peer.on("connectionstatechange", changed)
+        await peer.setLocalDescription(await peer.createOffer())
+        provide = {"sdp": peer.localDescription.sdp, "iceservers": [], "video": {}, "audio": {}}
+        await self._send(session, "signal/provide", provide)
+
+    async def _answered(self, session: str, payload: Any) -> None:
+        await self.peers[session].setRemoteDescription(
+            RTCSessionDescription(sdp=payload["sdp"], type="answer")
+        )
