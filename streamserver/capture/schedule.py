@@ -85,6 +85,7 @@ class VideoSchedule:
         if keyframe:
             self._keyframe_wanted = False
             self._last_keyframe = now
-        # A slot missed by less than its length does not move the following ones: the mean rate stays what
-        # was set.
-        self._next_slot = max(self._next_slot, now - self._interval) + self._interval
+        # A slot missed by little does not move the following ones: the mean rate stays what was set.
+        late = now - self._next_slot
+        slot = self._next_slot if 0 <= late < self._interval / 2 else now
+        self._next_slot = slot + self._interval

@@ -23,7 +23,7 @@ class SilenceGate:
             self._silent = 0.0
             return True
         self._silent += duration
-        return self._silent <= self._hold
+        return self._silent < self._hold + duration / 2
 
     def reopen(self) -> None:
         """Begin again, as for a new listener."""
