@@ -1,0 +1,341 @@
+"""One viewer's WebRTC connection."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from aioice import Candidate
+from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+
+from streamserver.logs import get_logger
+from streamserver.sessions.model import Session
+
+from . import aiortc_seam as seam
+from .consent import Freshness
+from .control_channel import LABEL, ControlChannel
+from .errors import SignalError
+from .ice_lite import LiteConnection
+from .session_description import H264, OPUS, RemoteDescription, complete_answer, complete_offer, read_remote
+from .signaling import AudioRequest, AudioStatus, VideoRequest, VideoStatus, select_video
+from .surroundings import CaptureLike, DesktopLike
+from .tracks import EncodedTrack
+from .udp_mux import UdpMux
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+log = get_logger("webrtc")
+
+CLOSE_TIMEOUT = 3.0
+"""Seconds that aiortc gets to say goodbye; then the connection is cut."""
+
+
+class PeerState(enum.IntEnum):
+    """The life of a peer, with the numbers of neko's metric.
+
+    NEW -> CONNECTING -> CONNECTED <-> DISCONNECTED -> FAILED -> CLOSED; each may go to FAILED or CLOSED at
+    once.
+    """
+
+    NEW = 0
+    CLOSED = 1
+    FAILED = 2
+    DISCONNECTED = 3
+    CONNECTING = 4
+    CONNECTED = 5
+
+
+class ViewerReports(seam.RtcpListener):
+    """What the viewer's RTCP said about the picture so far."""
+
+    def __init__(self, track: EncodedTrack) -> None:
+        self._track = track
+        self.nacks = 0
+        self.bitrate = 0
+        self.lost = 0
+        self.jitter = 0
+        self.delay = 0
+        self.keyframe_requests = 0
+
+    def keyframe_wanted(self) -> None:
+        """Pass it on to the stream, which answers many viewers with one key frame."""
+        self.keyframe_requests += 1
+        self._track.request_keyframe()
+
+    def packets_lost(self, count: int) -> None:
+        """Count them."""
+        self.nacks += count
+
+    def bandwidth_estimated(self, bitrate: int) -> None:
+        """Keep the latest estimate."""
+        self.bitrate = bitrate
+
+    def reception_reported(self, lost: int, jitter: int, delay: int) -> None:
+        """Keep the latest report."""
+        self.lost, self.jitter, self.delay = lost, jitter, delay
+
+
+class Peer:
+    """The `MediaPeer` of a session: offer and answer, picture, sound, and its data channel.
+
+    `changed(peer)` is called when the state is another one, `spawn` runs a coroutine that its owner awaits at
+    the end.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        capture: CaptureLike,
+        desktop: DesktopLike,
+        mux: UdpMux,
+        candidates: Sequence[Candidate],
+        *,
+        video: VideoRequest,
+        audio: AudioRequest,
+        moved: Callable[[Session, int, int], None],
+        changed: Callable[[Peer], None],
+        spawn: Callable[[Awaitable[None]], object],
+    ) -> None:
+        self.session = session
+        self.state = PeerState.NEW
+        self._capture = capture
+        self._changed = changed
+        self._spawn = spawn
+        self._lock = asyncio.Lock()
+        video_id = select_video(list(capture.videos), video.selector)
+        if video_id is None:
+            named = video.selector.id if video.selector else ""
+            raise SignalError(
+                f"there is no video stream {named!r}; there is {', '.join(capture.videos) or 'none'}"
+            )
+        self._video_id = video_id
+        self.video = EncodedTrack("video", capture.videos[video_id])
+        self.audio = EncodedTrack("audio", capture.audio)
+        self.video.set_disabled(bool(video.disabled))
+        self.audio.set_disabled(bool(audio.disabled))
+        self.connection = LiteConnection(mux, candidates)
+        self.connection.on_path_change = self._path_changed
+        self.connection.on_delivery = self._delivered
+        self.reports = ViewerReports(self.video)
+        self._pc = self._build_connection()
+        self.channel = ControlChannel(self._pc.createDataChannel(LABEL), session, desktop, moved)
+        seam.attach(self._pc, self.connection)
+        self._dtls = seam.dtls_transport(self._pc)
+        self._pc.on("connectionstatechange", self._connection_changed)
+
+    # MediaPeer
+
+    def set_paused(self, paused: bool) -> None:
+        """Stop or go on sending picture and sound; the connection stays."""
+        self.video.set_paused(paused)
+        self.audio.set_paused(paused)
+
+    def close(self, reason: str) -> None:
+        """End it: capture stops at once, the goodbyes run in the background for `CLOSE_TIMEOUT` at most."""
+        if self.state is PeerState.CLOSED:
+            return
+        log.info("viewer's WebRTC connection closed", session_id=self.session.id, reason=reason)
+        self._set_state(PeerState.CLOSED)
+        self.video.stop()
+        self.audio.stop()
+        self._spawn(self._tear_down())
+
+    # signalling
+
+    async def offer(self) -> str:
+        """Make the first offer, with our candidates in it."""
+        async with self._signalling():
+            return await self._make_offer()
+
+    async def set_answer(self, sdp: str) -> None:
+        """Take the viewer's answer.
+
+        Raises:
+            SignalError: it cannot be used.
+        """
+        remote = read_remote(sdp, is_answer=True)
+        async with self._signalling():
+            if self._pc.signalingState != "have-local-offer":
+                raise SignalError("an answer came, but no offer is open")
+            self._take_remote(remote)
+            await self._pc.setRemoteDescription(RTCSessionDescription(sdp, "answer"))
+            if self.state is PeerState.NEW:
+                self._set_state(PeerState.CONNECTING)
+
+    async def handle_offer(self, sdp: str) -> str:
+        """Take an offer of the viewer's and return our answer. We send what we sent before and receive
+        nothing.
+
+        Raises:
+            SignalError: it cannot be used, or an offer of ours is open.
+        """
+        remote = read_remote(sdp, is_answer=False)
+        async with self._signalling():
+            if self._pc.remoteDescription is None or self._pc.signalingState != "stable":
+                raise SignalError("an offer came while ours is open: answer that first")
+            ours = set(self._pc.getTransceivers())
+            restarted = remote.ice_username != self.connection.remote_username
+            self._take_remote(remote)
+            if restarted:  # both sides must take new credentials: RFC 8445 §9
+                self.connection.restart()
+            await self._pc.setRemoteDescription(RTCSessionDescription(sdp, "offer"))
+            for transceiver in self._pc.getTransceivers():
+                if transceiver not in ours:
+                    transceiver.direction = "inactive"  # else aiortc would start to decode what comes
+            answer = await self._pc.createAnswer()
+            await self._pc.setLocalDescription(RTCSessionDescription(complete_answer(answer.sdp), "answer"))
+            return complete_answer(self._pc.localDescription.sdp)
+
+    async def restart(self) -> str:
+        """Begin an ICE restart: return an offer with new credentials. Media goes on meanwhile."""
+        async with self._signalling():
+            if self._pc.signalingState not in ("stable", "have-local-offer"):
+                raise SignalError("an ICE restart is not possible while an offer of yours is open")
+            self.connection.restart()
+            return await self._make_offer()
+
+    def add_candidate(self, init: dict[str, object]) -> None:
+        """Ignore it: the viewer's address is where its checks come from."""
+
+    # what is sent
+
+    @property
+    def video_status(self) -> VideoStatus:
+        """What the viewer gets of the picture."""
+        return VideoStatus(disabled=self.video.disabled, id=self._video_id, video=self._video_id)
+
+    @property
+    def audio_status(self) -> AudioStatus:
+        """What the viewer gets of the sound."""
+        return AudioStatus(disabled=self.audio.disabled)
+
+    def set_video(self, request: VideoRequest) -> VideoStatus | None:
+        """Turn the picture on or off, or choose another stream; None if nothing changed."""
+        before = self.video_status
+        if request.selector is not None:
+            chosen = select_video(list(self._capture.videos), request.selector)
+            if chosen is not None:
+                self._video_id = chosen
+                self.video.set_stream(self._capture.videos[chosen])
+        if request.disabled is not None:
+            self.video.set_disabled(request.disabled)
+        after = self.video_status
+        return after if after != before else None
+
+    def set_audio(self, request: AudioRequest) -> AudioStatus | None:
+        """Turn the sound on or off; None if nothing changed."""
+        before = self.audio_status
+        if request.disabled is not None:
+            self.audio.set_disabled(request.disabled)
+        after = self.audio_status
+        return after if after != before else None
+
+    # consent
+
+    @property
+    def alive(self) -> bool:
+        """Whether the viewer was heard of in the last seconds."""
+        return self.state is PeerState.CONNECTED and self.connection.freshness() is Freshness.FRESH
+
+    def look(self) -> None:
+        """Judge the viewer's silence; called once a second."""
+        freshness = self.connection.freshness()
+        if freshness is Freshness.EXPIRED:
+            if self.state is not PeerState.CLOSED:
+                self._set_state(PeerState.FAILED)
+            self.close("no sign of the viewer")
+        elif self.state is PeerState.CONNECTED and freshness is Freshness.STALE:
+            self._set_state(PeerState.DISCONNECTED)
+        elif self.state is PeerState.DISCONNECTED and freshness is Freshness.FRESH:
+            self._set_state(PeerState.CONNECTED)
+
+    # inside
+
+    def _build_connection(self) -> RTCPeerConnection:
+        pc = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
+        for track, codec in ((self.audio, OPUS), (self.video, H264)):
+            transceiver = pc.addTransceiver(track, direction="sendonly")
+            transceiver.setCodecPreferences([codec])
+            seam.report_capture_times(transceiver.sender, track.send_delay)
+            if track is self.video:
+                seam.listen_to_rtcp(transceiver.sender, self.reports)
+        return pc
+
+    async def _make_offer(self) -> str:
+        offer = await self._pc.createOffer()
+        await self._pc.setLocalDescription(RTCSessionDescription(complete_offer(offer.sdp), "offer"))
+        return str(self._pc.localDescription.sdp)
+
+    def _take_remote(self, remote: RemoteDescription) -> None:
+        self.connection.remote_username = remote.ice_username
+        self.connection.remote_password = remote.ice_password
+        if remote.playout_delay_id is not None and self.state is PeerState.NEW:
+            video = next(sender for sender in self._pc.getSenders() if sender.kind == "video")
+            seam.send_playout_delay(video, remote.playout_delay_id)
+
+    @asynccontextmanager
+    async def _signalling(self) -> AsyncIterator[None]:
+        """One exchange at a time; whatever aiortc finds wrong with a description is the viewer's error."""
+        async with self._lock:
+            if self.state is PeerState.CLOSED:
+                raise SignalError("the WebRTC connection is closed")
+            try:
+                yield
+            except SignalError:
+                raise
+            except Exception as error:  # aiortc meets unusable descriptions with exceptions of many kinds
+                text = str(error) or type(error).__name__
+                raise SignalError(f"the session description cannot be used: {text[:200]}") from error
+
+    def _delivered(self, first_byte: int) -> None:
+        """Start picture and sound with the first packet after DTLS is up: it shows that the viewer can
+        decrypt.
+
+        A key frame that is sent before is lost, and a viewer that has seen no packet does not ask for
+        another.
+        """
+        if first_byte in (20, 21, 22) or not seam.dtls_is_up(self._dtls):  # 20 to 22: the handshake itself
+            return
+        self.connection.on_delivery = None
+        self.video.set_ready()
+        self.audio.set_ready()
+
+    def _path_changed(self) -> None:
+        # What was under way to the old address is lost; without a key frame the picture stands still for 3 s.
+        log.info("viewer changed its address", session_id=self.session.id)
+        self.video.request_keyframe()
+
+    def _connection_changed(self) -> None:
+        state = self._pc.connectionState
+        if self.state is PeerState.CLOSED:
+            return
+        if state == "connected":
+            self._set_state(PeerState.CONNECTED)
+        elif state == "failed":
+            self._set_state(PeerState.FAILED)
+            self.close("the connection failed")
+        elif state == "closed":
+            self.close("closed by the viewer")
+
+    def _set_state(self, state: PeerState) -> None:
+        if state is not self.state:
+            self.state = state
+            self._changed(self)
+
+    async def _tear_down(self) -> None:
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await self._pc.close()
+        except TimeoutError:
+            log.warning("a WebRTC connection did not close in time and was cut", session_id=self.session.id)
+        except Exception as error:  # noqa: BLE001 whatever aiortc stumbles over, this viewer is gone
+            log.debug("closing a WebRTC connection failed", session_id=self.session.id, error=repr(error))
+        finally:
+            self.connection.shut()
+            failure = seam.collect_failure(self._dtls)
+            if failure is not None and not isinstance(failure, ConnectionError):
+                log.debug("a viewer's packets made its transport fail", error=repr(failure))

@@ -1,0 +1,92 @@
+"""What this room needs of the desktop and of capture: the rooms fit these, and so do stand-ins in tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from streamserver.capture.stream import MediaStream
+
+
+class InputLike(Protocol):
+    """Mouse and keyboard of the desktop; see `streamserver.desktop.input`."""
+
+    def move(self, x: int, y: int) -> None:
+        """Put the pointer there (px)."""
+
+    def scroll(self, dx: int, dy: int, control_key: bool = False) -> None:
+        """Turn the wheel."""
+
+    def button_down(self, code: int) -> None:
+        """Press a mouse button."""
+
+    def button_up(self, code: int) -> None:
+        """Release a mouse button."""
+
+    def key_down(self, keysym: int) -> None:
+        """Press a key."""
+
+    def key_up(self, keysym: int) -> None:
+        """Release a key."""
+
+
+class CursorImageLike(Protocol):
+    """What the pointer looks like."""
+
+    @property
+    def width(self) -> int:
+        """Width in px."""
+
+    @property
+    def height(self) -> int:
+        """Height in px."""
+
+    @property
+    def xhot(self) -> int:
+        """Hot spot in px from the left."""
+
+    @property
+    def yhot(self) -> int:
+        """Hot spot in px from the top."""
+
+    @property
+    def png(self) -> bytes:
+        """The picture as PNG."""
+
+
+class CursorSignal(Protocol):
+    """Tells of every new look of the pointer."""
+
+    def subscribe(self, listener: Callable[[CursorImageLike], object], /) -> Callable[[], None]:
+        """Call the listener each time; the returned function ends that."""
+
+
+class DesktopLike(Protocol):
+    """The desktop; see `streamserver.desktop.desktop`."""
+
+    @property
+    def input(self) -> InputLike:
+        """Mouse and keyboard."""
+
+    @property
+    def cursor_image(self) -> CursorImageLike | None:
+        """The pointer's look now, if known."""
+
+    @property
+    def on_cursor_image(self) -> CursorSignal:
+        """Emitted when the look changes."""
+
+    def cursor_position(self) -> tuple[int, int]:
+        """Return where the pointer is (px)."""
+
+
+class CaptureLike(Protocol):
+    """The streams there are; see `streamserver.capture.capture`."""
+
+    @property
+    def videos(self) -> Mapping[str, MediaStream]:
+        """Video streams by id, best first."""
+
+    @property
+    def audio(self) -> MediaStream | None:
+        """The sound of the desktop."""
