@@ -81,6 +81,7 @@ class Worker:
     async def ended(self) -> None:
         """Wait until the thread has given up its source."""
         await self._ended.wait()
+        self._thread.join()  # it has nothing left to do but return
 
     def _notify(self) -> None:
         if not self._ended.is_set():

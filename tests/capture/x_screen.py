@@ -24,19 +24,18 @@ class XScreen:
     """An Xvfb of our own, larger than the screen it shows, and a client that draws."""
 
     def __init__(self, width: int = 640, height: int = 480, owner: Account | None = None) -> None:
+        self.width, self.height = width, height
+        self._owner = owner
+        self.display = XDisplay(f":{self._start(None)}", None, owner)
+        self._draw_on_it()
+
+    def _start(self, number: str | None) -> str:
+        """Start Xvfb on this display, or a free one; return its number."""
         reading, writing = os.pipe()
+        owner = self._owner
+        command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", "1920x1200x24", "-nolisten", "tcp"]
         self._process = subprocess.Popen(
-            [
-                "Xvfb",
-                "-displayfd",
-                str(writing),
-                "-screen",
-                "0",
-                "1920x1200x24",
-                "-nolisten",
-                "tcp",
-                "-noreset",
-            ],
+            [*command, "-noreset", *([number] if number else [])],
             pass_fds=[writing],
             stderr=subprocess.DEVNULL,
             user=owner.uid if owner else None,
@@ -45,16 +44,25 @@ class XScreen:
         )
         os.close(writing)
         with os.fdopen(reading) as numbers:
-            number = numbers.readline().strip()
-        assert number, "Xvfb did not start"
-        self.display = XDisplay(f":{number}", None, owner)
+            answer = numbers.readline().strip()
+        assert answer, "Xvfb did not start"
+        return answer
+
+    def _draw_on_it(self) -> None:
         self._connection = self.display.connect()
+        self._core = self._connection.core  # type: ignore[has-type]  # xcffib sets it at run time
+        self._setup = self._connection.setup  # type: ignore[has-type]
         self._randr = self._connection(xcffib.randr.key)
         self._randr.QueryVersion(1, 3).reply()
-        self._root = self._connection.setup.roots[0].root
+        self._root = self._setup.roots[0].root
         self._gc = self._connection.generate_id()
-        self._connection.core.CreateGC(self._gc, self._root, 0, [])
-        self.resize(width, height)
+        self._core.CreateGC(self._gc, self._root, 0, [])
+        self.resize(self.width, self.height)
+
+    def restart(self) -> None:
+        """Start the X server again on the same display after `kill`."""
+        self._start(self.display.name)
+        self._draw_on_it()
 
     @property
     def pid(self) -> int:
@@ -81,7 +89,7 @@ class XScreen:
 
     def fill(self, x: int, y: int, width: int, height: int, colour: int) -> None:
         """Draw one rectangle on the root window; it is there when this returns."""
-        core = self._connection.core
+        core = self._core
         core.ChangeGC(self._gc, xcffib.xproto.GC.Foreground, [colour])
         core.PolyFillRectangle(
             self._root, self._gc, 1, [xcffib.xproto.RECTANGLE.synthetic(x, y, width, height)]
@@ -95,12 +103,12 @@ class XScreen:
         for (row, column), colour in zip(np.ndindex(rows, columns), colours.reshape(-1, 3), strict=True):
             red, green, blue = (int(part) for part in colour)
             self.fill_unseen(column * block, row * block, block, block, red << 16 | green << 8 | blue)
-        self._connection.core.GetInputFocus().reply()
+        self._core.GetInputFocus().reply()
         return np.repeat(np.repeat(colours, block, 0), block, 1)[: self.height, : self.width]
 
     def fill_unseen(self, x: int, y: int, width: int, height: int, colour: int) -> None:
         """Draw one rectangle without waiting for the server."""
-        core = self._connection.core
+        core = self._core
         core.ChangeGC(self._gc, xcffib.xproto.GC.Foreground, [colour])
         core.PolyFillRectangle(
             self._root, self._gc, 1, [xcffib.xproto.RECTANGLE.synthetic(x, y, width, height)]
@@ -109,8 +117,8 @@ class XScreen:
     def child_window(self, x: int, y: int, width: int, height: int, colour: int) -> None:
         """Map a window with a plain background, as a program would."""
         window = self._connection.generate_id()
-        screen = self._connection.setup.roots[0]
-        self._connection.core.CreateWindow(
+        screen = self._setup.roots[0]
+        self._core.CreateWindow(
             screen.root_depth,
             window,
             self._root,
@@ -124,8 +132,8 @@ class XScreen:
             xcffib.xproto.CW.BackPixel,
             [colour],
         )
-        self._connection.core.MapWindow(window)
-        self._connection.core.GetInputFocus().reply()
+        self._core.MapWindow(window)
+        self._core.GetInputFocus().reply()
 
     def kill(self) -> None:
         """End the X server as a crash would."""
