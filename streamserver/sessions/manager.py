@@ -465,7 +465,7 @@ class SessionManager:
     def update_room(self, actor: Session | None, **changes: JsonValue) -> RoomSettings:
         """Change rules of the room, with everything that follows; return the new ones.
 
-        Raises `BadRoomSettingsError` and changes nothing when a value has the wrong type.
+        Raises `BadRoomSettings` and changes nothing when a value has the wrong type.
         """
         old = self.room
         new = self.room = old.merge(changes)

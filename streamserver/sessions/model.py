@@ -31,7 +31,7 @@ ABSENT: Final = Absent.ABSENT
 """A message without the key `payload`, which is not the same as one whose payload is null."""
 
 
-class BadRoomSettingsError(ValueError):
+class BadRoomSettings(ValueError):  # noqa: N818 (it says what the value is)
     """A change of the room's settings is malformed; the message names the field."""
 
 
@@ -128,7 +128,7 @@ class RoomSettings(BaseModel):
         )
 
     def merge(self, changes: Mapping[str, JsonValue]) -> Self:
-        """Return these rules with `changes` laid over them; raises `BadRoomSettingsError` for a wrong type.
+        """Return these rules with `changes` laid over them; raises `BadRoomSettings` for a wrong type.
 
         Unknown keys are ignored, keys match in any case, null changes nothing but `plugins` (forgets
         them all), which is otherwise merged key by key.
@@ -145,9 +145,7 @@ class RoomSettings(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             field = ".".join(str(part) for part in first["loc"])
-            raise BadRoomSettingsError(
-                f"room setting {field} is {first['input']!r}: {first['msg']}"
-            ) from None
+            raise BadRoomSettings(f"room setting {field} is {first['input']!r}: {first['msg']}") from None
 
     def to_wire(self) -> dict[str, JsonValue]:
         """Return the rules as clients see them."""

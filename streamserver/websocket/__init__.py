@@ -1,0 +1,1 @@
+"""neko's v3 messages over `/api/ws`."""

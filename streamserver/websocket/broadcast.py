@@ -1,0 +1,102 @@
+"""What happens to sessions, as messages to clients: who hears of it, and in neko's order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pydantic import JsonValue
+
+from streamserver.members.profile import MemberProfile
+from streamserver.sessions.manager import SessionManager
+from streamserver.sessions.model import RoomSettings, Session
+from streamserver.websocket.ports import DesktopPort, WebRTCPort
+
+
+class Broadcaster:
+    """Listens to the signals of the sessions, from `attach` until `detach`."""
+
+    def __init__(self, sessions: SessionManager, desktop: DesktopPort, webrtc: WebRTCPort) -> None:
+        self._sessions = sessions
+        self._desktop = desktop
+        self._webrtc = webrtc
+        self._unsubscribe: list[Callable[[], None]] = []
+
+    def attach(self) -> None:
+        """Begin to listen; before plugins do, so that `system/init` is the first thing a client hears."""
+        events = self._sessions.events
+        self._unsubscribe = [
+            events.created.subscribe(self._created),
+            events.deleted.subscribe(self._deleted),
+            events.connected.subscribe(self._connected),
+            events.disconnected.subscribe(self._state),
+            events.state_changed.subscribe(self._state),
+            events.media_closed.subscribe(self._media_closed),
+            events.profile_changed.subscribe(self._profile_changed),
+            events.controller_changed.subscribe(self._controller_changed),
+            events.settings_changed.subscribe(self._settings_changed),
+        ]
+
+    def detach(self) -> None:
+        """Listen no more."""
+        while self._unsubscribe:
+            self._unsubscribe.pop()()
+
+    def init_payload(self, session: Session) -> dict[str, JsonValue]:
+        """Return what a client is told first: everything it needs to draw the room."""
+        screen = self._desktop.screen
+        return {
+            "session_id": session.id,
+            "control_host": _control("", self._sessions.controller),
+            "screen_size": {"width": screen.width, "height": screen.height, "rate": screen.rate},
+            "sessions": {other.id: other.to_wire() for other in self._sessions.list()},
+            "settings": self._sessions.room.to_wire(),
+            "touch_events": False,
+            "screencast_enabled": False,
+            "webrtc": {"videos": list(self._webrtc.video_ids)},
+        }
+
+    def admin_payload(self) -> dict[str, JsonValue]:
+        """Return what an admin is told besides."""
+        sizes = self._desktop.screen_configurations()
+        return {
+            "screen_sizes_list": [{"width": s.width, "height": s.height, "rate": s.rate} for s in sizes],
+            "broadcast_status": {"is_active": False},
+        }
+
+    def _connected(self, session: Session) -> None:
+        session.send("system/init", self.init_payload(session))
+        if session.profile.is_admin:
+            session.send("system/admin", self.admin_payload())
+            self._sessions.lift_protection(session)
+        self._state(session)
+
+    def _state(self, session: Session) -> None:
+        self._sessions.broadcast("session/state", {"id": session.id, **session.state.to_wire()})
+
+    def _created(self, session: Session) -> None:
+        self._sessions.broadcast("session/created", session.to_wire())
+
+    def _deleted(self, session: Session) -> None:
+        self._sessions.broadcast("session/deleted", {"id": session.id})
+
+    def _media_closed(self, session: Session) -> None:
+        session.send("signal/close", None)
+
+    def _profile_changed(self, session: Session, new: MemberProfile, _old: MemberProfile) -> None:
+        self._sessions.broadcast("session/profile", {"id": session.id, **new.to_wire()})
+
+    def _controller_changed(self, actor: Session, controller: Session | None) -> None:
+        # whoever controlled before must not leave keys down for the next one
+        self._desktop.input.reset()
+        self._sessions.broadcast("control/host", _control(actor.id, controller))
+
+    def _settings_changed(self, actor: Session | None, new: RoomSettings, _old: RoomSettings) -> None:
+        self._sessions.broadcast("system/settings", {"id": actor.id if actor else "", **new.to_wire()})
+
+
+def _control(actor_id: str, controller: Session | None) -> dict[str, JsonValue]:
+    """Return neko's shape: `id` is who brought it about, `host_id` who has control."""
+    payload: dict[str, JsonValue] = {"id": actor_id, "has_host": controller is not None}
+    if controller is not None:
+        payload["host_id"] = controller.id
+    return payload

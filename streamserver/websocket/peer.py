@@ -1,0 +1,136 @@
+"""The sending half of one WebSocket: a bounded queue and the task that empties it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from streamserver.logs import get_logger
+from streamserver.sessions.model import ABSENT
+from streamserver.websocket.metrics import WebSocketMetrics
+
+log = get_logger("websocket")
+
+QUEUE_MESSAGES = 2048
+"""Messages that may wait for a client; one more, and it is closed."""
+
+QUEUE_BYTES = 8 * 1024 * 1024
+"""Bytes that may wait for a client before another message closes it."""
+
+SEND_TIMEOUT = 20.0
+"""Seconds a client may go without reading while something waits for it."""
+
+CLOSE_TIMEOUT = 3.0
+"""Seconds a client has to take what still waits for it once we close."""
+
+CLOSE_CODES = {
+    "connection replaced": 1000,
+    "connection shutdown": 1001,
+}
+"""Our close code by reason; every other reason is a refusal."""
+
+CLOSE_REFUSED = 1008
+"""Policy violation: the session, or this connection, is not wanted (RFC 6455 §7.4.1)."""
+
+
+def encode(event: str, payload: object = ABSENT) -> str:
+    """Return a message as text; `ABSENT` leaves the payload out, None is null.
+
+    ASCII only, so that half a surrogate pair that a client sent is passed on and not a failure.
+    """
+    message: dict[str, object] = {"event": event}
+    if payload is not ABSENT:
+        message["payload"] = payload
+    return json.dumps(message, separators=(",", ":"), allow_nan=False)
+
+
+class WebSocketPeer:
+    """What `Session.socket` is. `send` and `close` never block; `write` is the task that does the work."""
+
+    def __init__(self, websocket: WebSocket, name: str, metrics: WebSocketMetrics) -> None:
+        """`name` is the session in log lines."""
+        self._websocket = websocket
+        self._name = name
+        self._metrics = metrics
+        self._waiting: deque[str] = deque()
+        self._waiting_bytes = 0
+        self._work = asyncio.Event()
+        self._failed = asyncio.Event()
+        self._open = True
+        self._close_code: int | None = None
+        self._close_reason = ""
+
+    def send(self, event: str, payload: object = ABSENT) -> None:
+        """Queue a message. When too much waits already, the client is too slow and is closed."""
+        if not self._open:
+            return
+        text = encode(event, payload)
+        if len(self._waiting) >= QUEUE_MESSAGES or self._waiting_bytes > QUEUE_BYTES:
+            self._too_slow("too much waits for it")
+            return
+        self._queue(text)
+        self._metrics.sent(event)
+
+    def close(self, reason: str) -> None:
+        """Send what waits, then `system/disconnect` with the reason, then close."""
+        if not self._open:
+            return
+        self._open = False
+        self._queue(encode("system/disconnect", {"message": reason}))
+        self._metrics.sent("system/disconnect")
+        self._close_reason = reason
+        self._close_code = CLOSE_CODES.get(reason, CLOSE_REFUSED)
+        asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self._failed.set)
+
+    async def write(self) -> None:
+        """Send what is queued until the peer is closed, fails or is cancelled. Never raises otherwise."""
+        writing = asyncio.create_task(self._write_all())
+        failing = asyncio.create_task(self._failed.wait())
+        try:
+            await asyncio.wait({writing, failing}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._open = False
+            writing.cancel()
+            failing.cancel()
+            await asyncio.wait({writing, failing})
+            self._waiting.clear()
+
+    def _queue(self, text: str) -> None:
+        self._waiting.append(text)
+        self._waiting_bytes += len(text)
+        self._work.set()
+
+    async def _write_all(self) -> None:
+        try:
+            while True:
+                while self._waiting:
+                    text = self._waiting.popleft()
+                    self._waiting_bytes -= len(text)
+                    async with asyncio.timeout(SEND_TIMEOUT):
+                        await self._websocket.send_text(text)
+                if self._close_code is not None:
+                    await self._websocket.close(self._close_code, self._close_reason)
+                    return
+                self._work.clear()
+                await self._work.wait()
+        except TimeoutError:
+            self._too_slow("it does not read")
+        except (WebSocketDisconnect, RuntimeError, OSError):
+            pass  # it is gone; the reading half knows why
+
+    def _too_slow(self, why: str) -> None:
+        if self._failed.is_set():
+            return
+        self._open = False
+        self._failed.set()
+        self._metrics.closed_slow.inc()
+        log.warning(
+            "closing a client that is too slow",
+            session=self._name,
+            why=why,
+            messages=len(self._waiting),
+            bytes=self._waiting_bytes,
+        )

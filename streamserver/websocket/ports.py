@@ -1,0 +1,97 @@
+"""What this room needs of the desktop and of WebRTC, so that it can be used and tested without either."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol, runtime_checkable
+
+from pydantic import JsonValue
+
+from streamserver.config.types import ScreenSize
+from streamserver.sessions.model import Session
+from streamserver.sessions.signals import Signal
+from streamserver.webrtc.signaling import AudioRequest, AudioStatus, Provide, VideoRequest, VideoStatus
+
+
+class InputPort(Protocol):
+    """Pointer and keyboard of the desktop; `streamserver.desktop.input.Input`."""
+
+    def move(self, x: int, y: int) -> None:
+        """Put the pointer there."""
+
+    def scroll(self, dx: int, dy: int, control_key: bool = False) -> None:
+        """Turn the wheel by notches."""
+
+    def button_down(self, code: int) -> None:
+        """Press a mouse button."""
+
+    def button_up(self, code: int) -> None:
+        """Release a mouse button."""
+
+    def key_down(self, keysym: int) -> None:
+        """Press a key."""
+
+    def key_up(self, keysym: int) -> None:
+        """Release a key."""
+
+    def keypress(self, *symbols: int) -> None:
+        """Press and release a chord."""
+
+    def reset(self) -> None:
+        """Release everything."""
+
+
+class DesktopPort(Protocol):
+    """The desktop; `streamserver.desktop.desktop.Desktop`."""
+
+    @property
+    def input(self) -> InputPort:
+        """Pointer and keyboard."""
+
+    @property
+    def screen(self) -> ScreenSize:
+        """The size now."""
+
+    @property
+    def on_screen_changed(self) -> Signal[[ScreenSize]]:
+        """The size is another one."""
+
+    async def set_screen(self, size: ScreenSize, /) -> ScreenSize:
+        """Change the size; return what it became. Raises when it is refused."""
+
+    def screen_configurations(self) -> Sequence[ScreenSize]:
+        """Sizes to offer."""
+
+
+@runtime_checkable
+class SignalingPeer(Protocol):
+    """A session's WebRTC connection as signalling sees it; `streamserver.webrtc.peer.Peer`."""
+
+    async def set_answer(self, sdp: str, /) -> None:
+        """Take the viewer's answer."""
+
+    async def handle_offer(self, sdp: str, /) -> str:
+        """Take the viewer's offer; return our answer."""
+
+    async def restart(self) -> str:
+        """Return an offer that restarts ICE."""
+
+    def add_candidate(self, init: Mapping[str, JsonValue], /) -> None:
+        """Take one of the viewer's candidates."""
+
+    def set_video(self, request: VideoRequest, /) -> VideoStatus | None:
+        """Change the picture; None: nothing changed."""
+
+    def set_audio(self, request: AudioRequest, /) -> AudioStatus | None:
+        """Change the sound; None: nothing changed."""
+
+
+class WebRTCPort(Protocol):
+    """Picture and sound; `streamserver.webrtc.manager.WebRTCManager`."""
+
+    @property
+    def video_ids(self) -> Sequence[str]:
+        """Names of the streams, best first."""
+
+    async def create_peer(self, session: Session, /, video: VideoRequest, audio: AudioRequest) -> Provide:
+        """Make the session's WebRTC connection and return our offer."""
