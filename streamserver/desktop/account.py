@@ -72,6 +72,12 @@ def lookup(name: str | None) -> Account:
     return Account(entry.pw_name, entry.pw_uid, entry.pw_gid, groups, Path(entry.pw_dir))
 
 
+def of_uid(uid: int) -> Account:
+    """Return the account with that number, to say who something belongs to."""
+    entry = _entry_of_uid(uid)
+    return Account(entry.pw_name, entry.pw_uid, entry.pw_gid, (entry.pw_gid,), Path(entry.pw_dir))
+
+
 def _entry_of_uid(uid: int) -> pwd.struct_passwd:
     try:
         return pwd.getpwuid(uid)

@@ -5,7 +5,7 @@ import contextlib
 import os
 import shutil
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from streamserver.desktop.account import Account
@@ -74,25 +74,24 @@ class ChildProcess:
         program = shutil.which(command[0], path=environment.get("PATH"))
         if program is None:
             raise DesktopError(f"cannot start {name}: there is no program {command[0]!r}")
-        with contextlib.ExitStack() as stack:
-            identity: dict[str, object] = {}
-            if not account.is_ourselves:
-                identity = {"user": account.uid, "group": account.gid, "extra_groups": account.groups}
-            stack.enter_context(_umask(0o077))
-            try:
-                process = await asyncio.create_subprocess_exec(
-                    *_dying_with_us(), program, *command[1:],
-                    stdin=asyncio.subprocess.DEVNULL,
-                    stdout=asyncio.subprocess.PIPE,
-                    stderr=asyncio.subprocess.STDOUT,
-                    env=dict(environment),
-                    cwd=directory,
-                    start_new_session=True,
-                    pass_fds=keep_open,
-                    **identity,  # type: ignore[arg-type] # what Popen takes, by name
-                )  # fmt: skip
-            except OSError as error:
-                raise DesktopError(f"cannot start {name} ({program}): {error}") from error
+        identity: dict[str, object] = {}
+        if not account.is_ourselves:
+            identity = {"user": account.uid, "group": account.gid, "extra_groups": account.groups}
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *_dying_with_us(), program, *command[1:],
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                env=dict(environment),
+                cwd=directory,
+                umask=0o077,
+                start_new_session=True,
+                pass_fds=keep_open,
+                **identity,  # type: ignore[arg-type] # what Popen takes, by name
+            )  # fmt: skip
+        except OSError as error:
+            raise DesktopError(f"cannot start {name} ({program}): {error}") from error
         log.debug("started", program=name, pid=process.pid, user=account.name)
         return cls(name, process)
 
@@ -188,15 +187,6 @@ class _LineLimiter:
     def take_dropped(self) -> int:
         dropped, self.dropped = self.dropped, 0
         return dropped
-
-
-@contextlib.contextmanager
-def _umask(mask: int) -> Iterator[None]:
-    before = os.umask(mask)
-    try:
-        yield
-    finally:
-        os.umask(before)
 
 
 def _dying_with_us() -> list[str]:

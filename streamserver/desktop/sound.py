@@ -1,0 +1,112 @@
+"""The sound server: PulseAudio with one sink that leads nowhere, whose monitor is what viewers hear."""
+
+import asyncio
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from streamserver.desktop.account import Account
+from streamserver.desktop.errors import DesktopError
+from streamserver.desktop.process import ChildProcess, base_environment
+from streamserver.desktop.supervisor import Supervisor, describe_exit
+from streamserver.logs import get_logger
+
+SINK = "audio_output"
+SAMPLE_RATE = 48_000
+"""Hz: Opus' own rate, so that nothing is resampled twice."""
+START_TIMEOUT = 10.0
+"""Seconds PulseAudio gets until its socket is there."""
+_POLL = 0.02
+
+log = get_logger("desktop")
+
+
+@dataclass(frozen=True)
+class SoundServer:
+    """Where the sound is.
+
+    Attributes:
+        server: what goes into PULSE_SERVER.
+        source: the source to record to hear the browser.
+        owner: who runs it; that user and root may connect.
+    """
+
+    server: str
+    source: str
+    owner: Account
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment variables with which a child process plays its sound there."""
+        return {"PULSE_SERVER": self.server}
+
+
+class SoundDaemon:
+    """The PulseAudio process behind a `SoundServer`, started again when it ends."""
+
+    def __init__(self, account: Account, directory: Path) -> None:
+        """Take who runs it and where its socket goes."""
+        self._account = account
+        self._directory = directory
+        self._socket = directory / "pulse.socket"
+        self._supervisor = Supervisor("pulseaudio", self._start_once, on_end=self._ended)
+
+    async def start(self) -> SoundServer | None:
+        """Return the sound server, or None (with one warning) when this machine has none."""
+        if shutil.which("pulseaudio") is None:
+            log.warning("no sound: the program pulseaudio is missing (apt install pulseaudio)")
+            return None
+        try:
+            await self._supervisor.start()
+        except DesktopError as error:
+            log.warning("no sound", error=str(error))
+            return None
+        return SoundServer(f"unix:{self._socket}", f"{SINK}.monitor", self._account)
+
+    async def stop(self) -> None:
+        """End it."""
+        await self._supervisor.stop()
+
+    async def _start_once(self) -> ChildProcess:
+        with self._account.file_access():
+            self._socket.unlink(missing_ok=True)
+        state = str(self._directory / "pulse")
+        environment = {
+            **base_environment(self._account, self._directory),
+            "PULSE_RUNTIME_PATH": state,
+            "PULSE_STATE_PATH": state,
+            "PULSE_CONFIG_PATH": state,
+            "PULSE_COOKIE": str(self._directory / "pulse-cookie"),
+        }
+        child = await ChildProcess.start(
+            "pulseaudio", self._command(), account=self._account, environment=environment,
+            directory=self._directory,
+        )  # fmt: skip
+        deadline = asyncio.get_running_loop().time() + START_TIMEOUT
+        while not self._socket_exists():
+            late = asyncio.get_running_loop().time() > deadline
+            if child.returncode is not None or late:
+                await child.stop()
+                raise DesktopError("pulseaudio did not start; its output is in the log at level debug")
+            await asyncio.sleep(_POLL)
+        return child
+
+    def _socket_exists(self) -> bool:
+        return self._socket.exists()
+
+    def _command(self) -> list[str]:
+        null_sink = (
+            f"module-null-sink sink_name={SINK} rate={SAMPLE_RATE} channels=2 "
+            f"sink_properties=device.description={SINK}"
+        )
+        # the directory lets only the owner and root in; root has no cookie to show
+        protocol = f"module-native-protocol-unix socket={self._socket} auth-anonymous=1 auth-cookie-enabled=0"
+        return [
+            "pulseaudio", "-n", "--daemonize=no", "--use-pid-file=no", "--exit-idle-time=-1",
+            "--disallow-exit=yes", "--disallow-module-loading=yes", "--realtime=no", "--high-priority=no",
+            "--log-target=stderr", "--log-level=notice",
+            f"--load={null_sink}", "--load=module-suspend-on-idle timeout=5", f"--load={protocol}",
+        ]  # fmt: skip
+
+    def _ended(self, code: int | None, delay: float) -> None:
+        if code is not None:
+            log.error("pulseaudio ended; starting it again", seconds=delay, **describe_exit(code))
