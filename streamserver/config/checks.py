@@ -1,7 +1,7 @@
 """Checks that need more than one setting, and warnings for values that are accepted but do nothing yet."""
 
 from streamserver.config.gstreamer import Wish, read_pipeline, read_video_config
-from streamserver.config.settings import Settings
+from streamserver.config.settings import MultiuserSettings, Settings
 
 
 def find_conflicts(settings: Settings) -> list[str]:
@@ -44,6 +44,8 @@ def find_limits(settings: Settings) -> list[str]:
         warnings.append(f"capture.video.codec: {video.codec} is not encoded yet; h264 is used")
     if audio.codec != "opus":
         warnings.append(f"capture.audio.codec: {audio.codec} is not encoded yet; opus is used")
+    if warning := _default_passwords(settings):
+        warnings.append(warning)
     if not webrtc.icelite:
         warnings.append("webrtc.icelite: false is not supported yet; ICE-lite is used")
     if not webrtc.icetrickle:
@@ -66,6 +68,19 @@ def find_limits(settings: Settings) -> list[str]:
         wish = Wish(wish.codec, wish.bitrate)
         warnings.append(_not_run("capture.audio.pipeline", wish.as_settings("capture.audio")))
     return warnings
+
+
+def _default_passwords(settings: Settings) -> str | None:
+    """Return a warning where strangers could log in with the passwords that everybody knows."""
+    host, _ = settings.server.address
+    if settings.member.provider != "multiuser" or host in ("127.0.0.1", "::1", "localhost"):
+        return None
+    usual, chosen = MultiuserSettings(), settings.member.multiuser
+    keys = [key for key in ("user_password", "admin_password") if getattr(chosen, key) == getattr(usual, key)]
+    if not keys:
+        return None
+    names = " and ".join(f"member.multiuser.{key}" for key in keys)
+    return f"{names}: still the default, which everybody knows, and server.bind is {settings.server.bind}"
 
 
 def _not_run(key: str, equivalent: str) -> str:

@@ -173,7 +173,10 @@ class MultiuserSettings(Section):
 class MemberSettings(Section):
     """Who may log in."""
 
-    provider: Literal["multiuser", "noauth"] = "multiuser"
+    provider: Annotated[
+        Literal["multiuser", "noauth"],
+        Form("multiuser or noauth (neko's file and object are not supported yet)"),
+    ] = "multiuser"
     """`multiuser`: a password for users and one for admins; `noauth`: everybody is an admin, no password."""
     multiuser: MultiuserSettings = MultiuserSettings()
 

@@ -43,10 +43,9 @@ class Reading:
 
 def nearest(name: str, known: Collection[str]) -> str:
     """Return `; did you mean X?` for the known name most like this one, or nothing."""
-    matches = difflib.get_close_matches(name, known, 1, 0.6)
-    if not matches and "." in name:  # the right name in the wrong section
-        last = name.rpartition(".")[2]
-        matches = [key for key in known if key.rpartition(".")[2] == last][:1]
+    last = name.rpartition(".")[2]
+    elsewhere = [key for key in known if key.rpartition(".")[2] == last]
+    matches = elsewhere if len(elsewhere) == 1 else difflib.get_close_matches(name, known, 1, 0.6)
     return f"; did you mean {matches[0]}?" if matches else ""
 
 

@@ -35,9 +35,9 @@ class DefaultText:
 
 
 _DURATION_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
-_DURATION_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
-_NUMBER = re.compile(r"\d+(?:\.\d*)?|\.\d+")
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kKMG]i?)?[bB]?")
+_DURATION_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
+_NUMBER = re.compile(r"\d+(?:\.\d*)?|\.\d+", re.ASCII)
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kKMG]i?)?[bB]?", re.ASCII)
 _SIZE_FACTORS = {
     "": 1,
     "k": 1000,
@@ -49,7 +49,7 @@ _SIZE_FACTORS = {
     "Mi": 1024**2,
     "Gi": 1024**3,
 }
-_SCREEN = re.compile(r"(\d{1,4})x(\d{1,4})(?:@(\d{1,3}))?")
+_SCREEN = re.compile(r"(\d{1,4})x(\d{1,4})(?:@(\d{1,3}))?", re.ASCII)
 _MIN_SIDE, _MAX_SIDE, _MAX_RATE = 128, 8192, 240
 
 
@@ -191,7 +191,7 @@ def _optional_path(value: object) -> object:
 Duration = Annotated[
     float,
     BeforeValidator(parse_duration),
-    Form("a duration such as 250ms, 5s, 1m30s or 24h (a plain number is seconds)"),
+    Form("a duration such as 250ms, 5s or 24h"),
     Unit("duration"),
 ]
 """Seconds."""

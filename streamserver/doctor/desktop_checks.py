@@ -152,7 +152,9 @@ def _browser_remedy(output: str) -> str:
         return "run it by hand as that account to see more"
     for switch in _USER_NAMESPACES:
         if switch.is_file() and switch.read_text().strip() == "0":
-            return f"allow user namespaces (echo a number above 0 into {switch}), or set browser.sandbox to false"
+            return (
+                f"allow user namespaces (write a number above 0 to {switch}), or set browser.sandbox to false"
+            )
     return (
         "allow user namespaces (in a container: a seccomp profile that has them, or --cap-add SYS_ADMIN), "
         "or set browser.sandbox to false"
