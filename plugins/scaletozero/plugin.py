@@ -99,8 +99,8 @@ async def _drain(controller: GateController, released: int) -> None:
         await controller.drain().waited()
     except GateWriteError as error:
         log.error(
-            "scale-to-zero is not re-enabled: our '+' may still be in the counter; the next start in this "
-            "boot takes it back",
+            "scale-to-zero is not re-enabled: our '+' may still be in the counter; the crash marker "
+            "tells the next start in this boot",
             error=str(error),
         )
     line = f"shutdown started, re-enabling scale-to-zero (pending: {released})"

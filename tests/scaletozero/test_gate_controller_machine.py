@@ -1,0 +1,151 @@
+"""The whole controller, with its thread, under concurrent callers and a file that misbehaves."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from plugins.scaletozero.commands import Command, GateWriteError
+from plugins.scaletozero.gate_controller import GateController
+from plugins.scaletozero.gate_state import GateState
+from plugins.scaletozero.holds import PIN, HoldKey, HoldKind
+from plugins.scaletozero.marker import NoMarker
+from plugins.scaletozero.snapshot import Gate
+from tests.scaletozero.flaky_file import FlakyFile, Mode
+from tests.scaletozero.simulated_gate import lease, request, session
+from tests.waiting import wait_until
+
+CALLERS = 4
+OPERATIONS = st.sampled_from(["come", "go", "request", "lease", "drop", "pin", "unpin", "breathe"])
+BURST = st.lists(st.lists(OPERATIONS, max_size=6), min_size=CALLERS, max_size=CALLERS)
+WRITE_TIMEOUT = 0.03
+
+
+class WatchedState(GateState):
+    """Remembers if it ever let a `-` begin while something held."""
+
+    violated = False
+
+    def begin_write(self, now: float) -> Command | None:
+        command = super().begin_write(now)
+        if command is Command.LOWER and self.snapshot(now).holds:
+            self.violated = True
+        return command
+
+
+class GateControllerMachine(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.callers = ThreadPoolExecutor(CALLERS)
+        self.here: set[HoldKey] = set()
+        self.lock = threading.Lock()
+        self.tampered = False
+
+    @initialize(cooldown=st.sampled_from([0.0, 0.002]), counter=st.sampled_from([0, 2]))
+    def begin(self, cooldown: float, counter: int) -> None:
+        self.base = counter
+        self.file = FlakyFile(counter)
+        self.state = WatchedState(cooldown=cooldown, patience=WRITE_TIMEOUT)
+        self.gate = GateController(
+            self.state, self.file, NoMarker(), write_timeout=WRITE_TIMEOUT, drain_timeout=5.0
+        )
+        self.gate.start()
+
+    @rule(mode=st.sampled_from(Mode))
+    def the_file_changes(self, mode: Mode) -> None:
+        self.file.set_mode(mode)
+
+    @rule(burst=BURST)
+    def many_come_and_go(self, burst: list[list[str]]) -> None:
+        for done in [self.callers.submit(self.call, n, operations) for n, operations in enumerate(burst)]:
+            done.result()
+
+    @rule()
+    @precondition(lambda self: not self.tampered)
+    def somebody_resets_the_counter(self) -> None:
+        self.tampered = True
+        self.file.reset()
+
+    @rule()
+    def time_passes(self) -> None:
+        time.sleep(0.005)
+
+    @rule()
+    @precondition(lambda self: self.file.mode in (Mode.WORKS, Mode.SLOW))
+    def a_file_that_works_is_brought_to_what_is_wanted(self) -> None:
+        self.gate.acquire(request("newcomer")).wait()
+        assert self.gate.snapshot().in_force
+        self.gate.release(request("newcomer"))
+        wait_until(self.settled, within=5, what="the gate has settled")
+
+    @invariant()
+    def nothing_was_ever_wrong(self) -> None:
+        if not hasattr(self, "file"):
+            return
+        written = self.file.written
+        assert "++" not in written
+        assert "--" not in written
+        assert not written.startswith("-")
+        assert not self.state.violated, "'-' while something held"
+        snapshot = self.gate.snapshot()
+        assert {hold.key for hold in snapshot.holds if hold.key.kind is HoldKind.SESSION} == self.here
+        assert snapshot.pending == len(self.here) >= 0
+
+    def teardown(self) -> None:
+        if not hasattr(self, "gate"):
+            return
+        try:
+            self.file.set_mode(Mode.WORKS)
+            self.gate.acquire(request("last")).wait()
+            self.gate.drain().wait()
+            assert self.gate.snapshot().gate is Gate.RELEASED
+            assert self.tampered or self.file.counter == self.base
+            self.gate.acquire(session()).wait()
+            assert self.gate.snapshot().holds == ()
+        finally:
+            self.gate.close()
+            assert self.gate.join(5)
+            self.callers.shutdown()
+
+    def settled(self) -> bool:
+        snapshot = self.gate.snapshot()
+        return snapshot.in_flight is None and bool(snapshot.holds) == snapshot.in_force
+
+    def call(self, caller: int, operations: list[str]) -> None:
+        """One caller; its session, request and lease are its own, the pin is everybody's."""
+        me = str(caller)
+        for operation in operations:
+            try:
+                match operation:
+                    case "come":
+                        with self.lock:
+                            self.here.add(session(me))
+                        self.gate.acquire(session(me)).wait()
+                    case "go":
+                        self.gate.release(session(me)).wait()
+                        with self.lock:
+                            self.here.discard(session(me))
+                    case "request":
+                        self.gate.acquire(request(me)).wait()
+                        self.gate.release(request(me)).wait()
+                    case "lease":
+                        self.gate.acquire(lease(me), ttl=0.004).wait()
+                    case "drop":
+                        self.gate.release(lease(me)).wait()
+                    case "pin":
+                        self.gate.acquire(PIN).wait()
+                    case "unpin":
+                        self.gate.release(PIN).wait()
+                    case "breathe":
+                        time.sleep(0.001)
+            except GateWriteError:
+                assert operation != "go"
+
+
+TestGateController = GateControllerMachine.TestCase
+TestGateController.settings = settings(
+    max_examples=40, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
+)
