@@ -121,7 +121,9 @@ class _Output:
 
 
 def _stamp(_logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    event.setdefault("level", _OUR_LEVEL.get(method, method))
+    if "level" in event:  # a field somebody gave that name
+        event["level_"] = event.pop("level")
+    event["level"] = _OUR_LEVEL.get(method, method)
     event["at_time"] = time.time()
     return event
 
@@ -214,7 +216,9 @@ def _render_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
         "message": str(event.get("event", "")),
         "module": event.get("module", ""),
     }
-    line |= {name: value for name, value in event.items() if name not in _RESERVED}
+    for name, value in event.items():
+        if name not in _RESERVED:
+            line[f"{name}_" if name in line else name] = value
     return json.dumps(line, default=str)
 
 
@@ -228,13 +232,13 @@ class _Bridge(logging.Handler):
         except Exception:  # noqa: BLE001 (a library's bad format string is no reason to fail)
             message = str(record.msg)
         event: EventDict = {"event": message, "module": record.name.partition(".")[0]}
-        event["level"] = next((name for level, name in _NAMES if record.levelno <= level), "fatal")
+        level = next((name for level, name in _NAMES if record.levelno <= level), "fatal")
         if record.exc_info:
             event["exc_info"] = record.exc_info
         config = structlog.get_config()
         line: object = event
         for process in config["processors"]:
-            line = process(None, event["level"], line)
+            line = process(None, level, line)
         config["logger_factory"]().msg(line)
 
 
