@@ -1,0 +1,311 @@
+"""A server's media side with stand-ins for capture and desktop, and aiortc's own client as viewer.
+
+The sessions, the manager, the peers and the sockets are the real ones. The picture comes from a real H.264 encoder
+(PyAV) that stands in for capture; the sound from a real Opus encoder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fractions
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import av
+import numpy as np
+from aiortc import RTCConfiguration, RTCDataChannel, RTCPeerConnection, RTCSessionDescription
+from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
+from prometheus_client import CollectorRegistry
+
+from streamserver.capture.frames import AUDIO_CLOCK_RATE, VIDEO_CLOCK_RATE, EncodedFrame
+from streamserver.capture.stream import FrameListener, MediaKind, MediaStream
+from streamserver.config.media_settings import WebRTCSettings
+from streamserver.config.settings import SessionSettings
+from streamserver.members.profile import MemberProfile
+from streamserver.sessions.manager import SessionManager
+from streamserver.sessions.model import Session
+from streamserver.sessions.signals import Signal
+from streamserver.webrtc.data_channel import ControlMessage, encode_client_message
+from streamserver.webrtc.manager import WebRTCManager
+from streamserver.webrtc.peer import Peer
+from streamserver.webrtc.signaling import AudioRequest, Provide, VideoRequest
+from streamserver.webrtc.surroundings import CursorImageLike
+from tests.waiting import until
+
+FRAME_RATE = 30
+
+
+class Place:
+    """A listener's place on a `HandStream`."""
+
+    def __init__(self, stream: HandStream, listener: FrameListener) -> None:
+        self.listener = listener
+        self._stream = stream
+        stream.places.append(self)
+        stream.subscriptions += 1
+
+    def close(self) -> None:
+        if self in self._stream.places:
+            self._stream.places.remove(self)
+
+
+class HandStream:
+    """A stream whose frames the test delivers itself."""
+
+    def __init__(self, stream_id: str = "main", kind: MediaKind = "video", codec: str = "h264") -> None:
+        self.id = stream_id
+        self.kind = kind
+        self.codec = codec
+        self.places: list[Place] = []
+        self.subscriptions = 0
+        self.keyframe_requests = 0
+        self.wants_keyframe = True
+
+    def subscribe(self, listener: FrameListener) -> Place:
+        self.wants_keyframe = True
+        return Place(self, listener)
+
+    def request_keyframe(self) -> None:
+        self.keyframe_requests += 1
+        self.wants_keyframe = True
+
+    def deliver(self, frame: EncodedFrame) -> None:
+        for place in tuple(self.places):
+            place.listener(frame)
+
+
+class SyntheticVideo(HandStream):
+    """A grey picture that gets brighter, encoded as capture does it; runs while somebody listens."""
+
+    def __init__(self, width: int = 320, height: int = 240, level: Callable[[int], int] = lambda n: n * 3 % 200) -> None:
+        super().__init__()
+        self._level = level
+        self._size = (width, height)
+        encoder = av.CodecContext.create("libx264", "w")
+        assert isinstance(encoder, av.VideoCodecContext)
+        encoder.width, encoder.height = width, height
+        encoder.pix_fmt = "yuv420p"
+        encoder.time_base = fractions.Fraction(1, FRAME_RATE)
+        encoder.options = {"preset": "ultrafast", "tune": "zerolatency", "profile": "baseline", "x264-params": "keyint=infinite"}
+        self._encoder = encoder
+
+    async def run(self) -> None:
+        number = 0
+        while True:
+            await asyncio.sleep(1 / FRAME_RATE)
+            if not self.places:
+                continue
+            for packet in self._encode(number):
+                now = time.monotonic()
+                rtp_time = int(now * VIDEO_CLOCK_RATE) & 0xFFFFFFFF
+                self.deliver(EncodedFrame(bytes(packet), packet.is_keyframe, rtp_time, now))
+            number += 1
+
+    def _encode(self, number: int) -> list[av.Packet[av.VideoStream]]:
+        width, height = self._size
+        picture = np.full((height * 3 // 2, width), 128, dtype=np.uint8)
+        picture[:height] = 16 + self._level(number)
+        frame = av.VideoFrame.from_ndarray(picture, format="yuv420p")
+        frame.pts = number
+        if self.wants_keyframe:
+            frame.pict_type = av.video.frame.PictureType.I
+            self.wants_keyframe = False
+        return self._encoder.encode(frame)
+
+
+class SyntheticAudio(HandStream):
+    """Silence as Opus packets, 20 ms each; runs while somebody listens."""
+
+    def __init__(self) -> None:
+        super().__init__("audio", "audio", "opus")
+
+    async def run(self) -> None:
+        while True:
+            await asyncio.sleep(0.02)
+            now = time.monotonic()
+            rtp_time = int(now * AUDIO_CLOCK_RATE) & 0xFFFFFFFF
+            self.deliver(EncodedFrame(b"\xf8\xff\xfe", True, rtp_time, now))
+
+
+@dataclass
+class RecordingInput:
+    """Mouse and keyboard that only write down what is done with them."""
+
+    calls: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
+
+    def move(self, x: int, y: int) -> None:
+        self.calls.append(("move", (x, y)))
+
+    def scroll(self, dx: int, dy: int, control_key: bool = False) -> None:
+        self.calls.append(("scroll", (dx, dy, control_key)))
+
+    def button_down(self, code: int) -> None:
+        self.calls.append(("button_down", (code,)))
+
+    def button_up(self, code: int) -> None:
+        self.calls.append(("button_up", (code,)))
+
+    def key_down(self, keysym: int) -> None:
+        self.calls.append(("key_down", (keysym,)))
+
+    def key_up(self, keysym: int) -> None:
+        self.calls.append(("key_up", (keysym,)))
+
+
+@dataclass(frozen=True)
+class Arrow:
+    """A look of the pointer."""
+
+    width: int = 16
+    height: int = 24
+    xhot: int = 1
+    yhot: int = 2
+    png: bytes = b"\x89PNG arrow"
+
+
+class DeskStandIn:
+    """A desktop without a display."""
+
+    def __init__(self) -> None:
+        self.input = RecordingInput()
+        self.cursor_image: CursorImageLike | None = Arrow()
+        self.on_cursor_image: Signal[[CursorImageLike]] = Signal("cursor image")
+
+    def cursor_position(self) -> tuple[int, int]:
+        return 30, 40
+
+    def change_cursor(self, image: CursorImageLike) -> None:
+        self.cursor_image = image
+        self.on_cursor_image.emit(image)
+
+
+@dataclass
+class CaptureStandIn:
+    videos: dict[str, MediaStream]
+    audio: MediaStream | None
+
+
+class Room:
+    """The media side of a server, running."""
+
+    def __init__(self, settings: WebRTCSettings, capture: CaptureStandIn) -> None:
+        self.capture = capture
+        self.desk = DeskStandIn()
+        self.registry = CollectorRegistry()
+        self.sessions = SessionManager(SessionSettings())
+        self.manager = WebRTCManager(settings, capture, self.sessions, self.desk, self.registry)
+
+    def session(self, name: str, *, is_admin: bool = False) -> Session:
+        rights = {"can_login": True, "can_connect": True, "can_watch": True, "can_host": True}
+        return self.sessions.create(name, MemberProfile(name=name, is_admin=is_admin, **rights))[0]
+
+    async def viewer(self, session: Session, *, video: VideoRequest | None = None) -> Viewer:
+        """Connect aiortc's client and wait for its data channel."""
+        provide = await self.manager.create_peer(session, video or VideoRequest(), AudioRequest())
+        viewer = Viewer(session, provide)
+        await viewer.answer(provide.sdp)
+        await until(lambda: viewer.channel is not None, within=10, what="the data channel is open")
+        return viewer
+
+    def metric(self, name: str, **labels: str) -> float | None:
+        return self.registry.get_sample_value(name, labels)
+
+
+@asynccontextmanager
+async def open_room(settings: WebRTCSettings | None = None, video: HandStream | None = None) -> AsyncIterator[Room]:
+    picture = video or SyntheticVideo()
+    sound = SyntheticAudio()
+    room = Room(settings or WebRTCSettings(udpmux=0), CaptureStandIn({picture.id: picture}, sound))
+    await room.manager.start()
+    sources = [asyncio.create_task(sound.run())]
+    if isinstance(picture, SyntheticVideo):
+        sources.append(asyncio.create_task(picture.run()))
+    try:
+        yield room
+    finally:
+        await room.manager.stop()
+        for source in sources:
+            source.cancel()
+        await asyncio.wait(sources)
+
+
+def peer_of(session: Session) -> Peer:
+    assert isinstance(session.media, Peer)
+    return session.media
+
+
+class Viewer:
+    """aiortc's client: what it decoded, what came on the data channel, and each decrypted RTP and RTCP packet."""
+
+    def __init__(self, session: Session, provide: Provide) -> None:
+        self.session = session
+        self.provide = provide
+        self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self.pictures: list[av.VideoFrame] = []
+        self.sounds = 0
+        self.messages: list[bytes] = []
+        self.channel: RTCDataChannel | None = None
+        self.rtp: list[bytes] = []
+        self.rtcp: list[bytes] = []
+        self.lose: Callable[[bytes], bool] = lambda _packet: False
+        self._readers: list[asyncio.Task[None]] = []
+        self.pc.on("track", self._track)
+        self.pc.on("datachannel", self._datachannel)
+
+    @property
+    def peer(self) -> Peer:
+        return peer_of(self.session)
+
+    async def answer(self, offer: str) -> None:
+        await self.pc.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+        self._watch_packets()
+        await self.pc.setLocalDescription(await self.pc.createAnswer())
+        await self.peer.set_answer(self.pc.localDescription.sdp)
+
+    def send(self, message: ControlMessage) -> None:
+        assert self.channel is not None
+        self.channel.send(encode_client_message(message))
+
+    async def close(self) -> None:
+        await self.pc.close()
+        for reader in self._readers:
+            reader.cancel()
+        if self._readers:
+            await asyncio.wait(self._readers)
+
+    def _track(self, track: MediaStreamTrack) -> None:
+        self._readers.append(asyncio.create_task(self._read(track)))
+
+    async def _read(self, track: MediaStreamTrack) -> None:
+        while True:
+            try:
+                frame = await track.recv()
+            except MediaStreamError:
+                return
+            if isinstance(frame, av.VideoFrame):
+                self.pictures.append(frame)
+            else:
+                self.sounds += 1
+
+    def _datachannel(self, channel: RTCDataChannel) -> None:
+        self.channel = channel
+        channel.on("message", self.messages.append)
+
+    def _watch_packets(self) -> None:
+        """Look at decrypted packets where aiortc takes them; `lose` makes the network lose them."""
+        dtls = self.pc.getTransceivers()[0].receiver.transport
+        handle_rtp, handle_rtcp = dtls._handle_rtp_data, dtls._handle_rtcp_data
+
+        async def rtp(data: bytes, arrival_time_ms: int) -> None:
+            if not self.lose(data):
+                self.rtp.append(data)
+                await handle_rtp(data, arrival_time_ms)
+
+        async def rtcp(data: bytes) -> None:
+            self.rtcp.append(data)
+            await handle_rtcp(data)
+
+        object.__setattr__(dtls, "_handle_rtp_data", rtp)
+        object.__setattr__(dtls, "_handle_rtcp_data", rtcp)

@@ -1,0 +1,317 @@
+"""The socket with real datagrams: clients are plain sockets that speak STUN by aioice's code."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+
+import aioice.stun
+import pytest
+
+from streamserver.webrtc import udp_mux
+from streamserver.webrtc.errors import PortError
+from streamserver.webrtc.ice_lite import LiteConnection
+from streamserver.webrtc.udp_mux import MAX_PATHS, UdpMux
+from tests.waiting import until
+
+
+@pytest.fixture
+async def mux() -> Iterator[UdpMux]:  # type: ignore[misc]
+    opened = UdpMux.bind(0)
+    opened.start()
+    yield opened
+    opened.close()
+
+
+class StunClient:
+    """A socket that sends connectivity checks to one address of the mux."""
+
+    def __init__(self, mux: UdpMux, server: str = "127.0.0.1") -> None:
+        family = socket.AF_INET6 if ":" in server else socket.AF_INET
+        self.socket = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        # connected: an answer that comes from another address of the server would not arrive
+        self.socket.connect((server, mux.port))
+
+    def check(
+        self,
+        connection: LiteConnection,
+        *,
+        use_candidate: bool = False,
+        password: str | None = None,
+        transaction_id: bytes | None = None,
+    ) -> bytes:
+        message = aioice.stun.Message(
+            aioice.stun.Method.BINDING, aioice.stun.Class.REQUEST, transaction_id=transaction_id
+        )
+        message.attributes["USERNAME"] = f"{connection.local_username}:them"
+        if use_candidate:
+            message.attributes["USE-CANDIDATE"] = None
+        message.add_message_integrity((password or connection.local_password).encode())
+        data = bytes(message)
+        self.socket.send(data)
+        return data
+
+    def read(self) -> bytes | None:
+        try:
+            return self.socket.recv(2048)
+        except BlockingIOError:
+            return None
+
+    async def answer(self) -> aioice.stun.Message:
+        data = await until(self.read, within=2, what="the server answers")
+        return aioice.stun.parse_message(data)
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+@pytest.fixture
+def client(mux: UdpMux) -> Iterator[Callable[..., StunClient]]:
+    made: list[StunClient] = []
+
+    def make(server: str = "127.0.0.1") -> StunClient:
+        made.append(StunClient(mux, server))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.mark.parametrize("server", ["127.0.0.1", "127.0.0.2", "::1"])
+async def test_a_check_is_answered_from_the_address_it_came_to(
+    mux: UdpMux, client: Callable[..., StunClient], server: str
+) -> None:
+    connection = LiteConnection(mux, [])
+    viewer = client(server)
+    viewer.check(connection)
+    answer = await viewer.answer()
+    assert answer.message_class == aioice.stun.Class.RESPONSE
+    assert answer.check_message_integrity(connection.local_password.encode())
+    assert answer.attributes["XOR-MAPPED-ADDRESS"] == viewer.socket.getsockname()[:2]
+    await connection.connect()
+    await connection.send(b"\x80 media")
+    assert await until(viewer.read, within=2, what="media arrives") == b"\x80 media"
+
+
+async def test_junk_gets_no_answer_and_leaves_no_trace(
+    mux: UdpMux, client: Callable[..., StunClient]
+) -> None:
+    connection = LiteConnection(mux, [])
+    stranger = client()
+    junk = {
+        "unknown_address": [b"\x80" + os.urandom(100), b"\x16\xfe\xff" + os.urandom(60), b"\xff" * 1200],
+        "bad_stun": [b"\x00\x01" + os.urandom(80), b"\x00", os.urandom(1)[:0] + b"\x01\x01" + bytes(60)],
+        "size": [b"", os.urandom(3000)],
+    }
+    for datagrams in junk.values():
+        for datagram in datagrams:
+            stranger.socket.send(datagram)
+    stranger.check(connection, password="wrong")
+    other = LiteConnection(mux, [])
+    other.shut()
+    stranger.check(other)
+    expected = {reason: len(datagrams) for reason, datagrams in junk.items()}
+    expected |= {"bad_integrity": 1, "unknown_ufrag": 1}
+    await until(lambda: dict(mux.dropped) == expected, within=2, what=f"all is dropped: {expected}")
+    assert mux.path_count == 0
+    assert mux.sent == 0
+    assert stranger.read() is None
+    assert connection.selected is None
+
+
+async def test_a_flood_does_not_keep_the_loop_from_its_work(
+    mux: UdpMux, client: Callable[..., StunClient]
+) -> None:
+    connection = LiteConnection(mux, [])
+    flooder, viewer = client(), client()
+    junk = os.urandom(200)
+    longest = 0.0
+    for _ in range(20):
+        for _ in range(200):
+            flooder.socket.send(b"\x90" + junk)
+        viewer.check(connection)
+        began = time.monotonic()
+        await viewer.answer()
+        longest = max(longest, time.monotonic() - began)
+    await until(lambda: mux.dropped["unknown_address"] == 4000, within=5, what="the flood is read")
+    assert mux.path_count == 1
+    assert longest < 0.5
+
+
+async def test_a_port_in_use_is_named(mux: UdpMux) -> None:
+    with pytest.raises(PortError, match=rf"webrtc.udpmux: UDP port {mux.port} is in use.*0 for any free one"):
+        UdpMux.bind(mux.port)
+
+
+async def test_ipv4_alone_works_where_ipv6_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(port: int) -> socket.socket:
+        raise OSError(errno.EAFNOSUPPORT, "no IPv6")
+
+    monkeypatch.setattr(udp_mux, "_dual_stack_socket", refuse)
+    mux = UdpMux.bind(0)
+    mux.start()
+    viewer = StunClient(mux, "127.0.0.2")
+    try:
+        assert not mux.ipv6
+        viewer.check(LiteConnection(mux, []))
+        answer = await viewer.answer()
+        assert answer.attributes["XOR-MAPPED-ADDRESS"] == viewer.socket.getsockname()
+    finally:
+        viewer.close()
+        mux.close()
+
+
+async def test_a_viewer_has_a_bounded_number_of_paths(
+    mux: UdpMux, client: Callable[..., StunClient]
+) -> None:
+    connection = LiteConnection(mux, [])
+    first = client()
+    first.check(connection)
+    await first.answer()
+    selected = connection.selected
+    for _ in range(2 * MAX_PATHS):
+        other = client()
+        other.check(connection)
+        await other.answer()
+    assert mux.path_count == len(connection.paths) == MAX_PATHS
+    assert connection.selected is selected
+    assert selected in connection.paths.values()
+    # one that was pushed out comes back with its next check
+    newest = client()
+    newest.check(connection)
+    await newest.answer()
+    newest.socket.send(b"\x17 data")
+    assert await asyncio.wait_for(connection.recv(), 2) == b"\x17 data"
+
+
+async def test_a_replayed_check_moves_nothing(mux: UdpMux, client: Callable[..., StunClient]) -> None:
+    connection = LiteConnection(mux, [])
+    viewer, attacker = client(), client()
+    recorded = viewer.check(connection, use_candidate=True)
+    await viewer.answer()
+    viewer.socket.send(recorded)  # the viewer itself may repeat it: its answer was lost
+    await viewer.answer()
+    attacker.socket.send(recorded)
+    await until(lambda: mux.dropped["replayed"] == 1, within=2, what="the replay is dropped")
+    assert connection.selected is not None
+    assert connection.selected.remote[1] == viewer.socket.getsockname()[1]
+    assert attacker.read() is None
+
+
+async def test_the_first_check_selects_and_a_nomination_overrides(
+    mux: UdpMux, client: Callable[..., StunClient]
+) -> None:
+    connection = LiteConnection(mux, [])
+    changes: list[int] = []
+    connection.on_path_change = lambda: changes.append(1)
+    first, second = client(), client()
+
+    async def selected_after(who: StunClient, *, use_candidate: bool) -> int:
+        who.check(connection, use_candidate=use_candidate)
+        await who.answer()
+        assert connection.selected is not None
+        return connection.selected.remote[1]
+
+    ports = first.socket.getsockname()[1], second.socket.getsockname()[1]
+    assert await selected_after(first, use_candidate=False) == ports[0]
+    assert await selected_after(second, use_candidate=False) == ports[0]
+    assert await selected_after(second, use_candidate=True) == ports[1]
+    assert await selected_after(second, use_candidate=True) == ports[1]
+    assert changes == [1]
+
+
+async def test_an_address_goes_over_to_the_viewer_who_authenticates(
+    mux: UdpMux, client: Callable[..., StunClient]
+) -> None:
+    """A NAT gives a port that one viewer had to another one."""
+    old, new = LiteConnection(mux, []), LiteConnection(mux, [])
+    box = client()
+    for connection in (old, new):
+        box.check(connection)
+        await box.answer()
+    assert not old.paths
+    box.socket.send(b"\x17 data")
+    assert await asyncio.wait_for(new.recv(), 2) == b"\x17 data"
+    old.shut()
+    assert mux.path_count == 1
+
+
+async def test_restart_takes_new_credentials_and_drops_the_old_ones_when_used(
+    mux: UdpMux, client: Callable[..., StunClient]
+) -> None:
+    connection = LiteConnection(mux, [])
+    old_name, old_password = connection.local_username, connection.local_password
+    viewer = client()
+    viewer.check(connection)
+    await viewer.answer()
+    connection.restart()
+    assert connection.local_username != old_name
+    assert connection.local_password != old_password
+    assert mux.knows(old_name)
+    viewer.check(connection)
+    answer = await viewer.answer()
+    assert answer.check_message_integrity(connection.local_password.encode())
+    assert not mux.knows(old_name)
+
+
+async def test_a_check_of_our_own_brings_a_viewer_back(
+    mux: UdpMux, client: Callable[..., StunClient]
+) -> None:
+    connection = LiteConnection(mux, [])
+    viewer = client()
+    viewer.check(connection)
+    await viewer.answer()
+    connection.remote_username, connection.remote_password = "them", "their password"
+    moment = time.monotonic()
+    connection.revive()
+    request = await viewer.answer()
+    assert request.message_class == aioice.stun.Class.REQUEST
+    assert request.attributes["USERNAME"] == f"them:{connection.local_username}"
+    assert request.check_message_integrity(b"their password")
+
+    def respond(password: bytes, transaction_id: bytes) -> None:
+        response = aioice.stun.Message(
+            aioice.stun.Method.BINDING, aioice.stun.Class.RESPONSE, transaction_id=transaction_id
+        )
+        response.attributes["XOR-MAPPED-ADDRESS"] = ("127.0.0.1", mux.port)
+        response.add_message_integrity(password)
+        viewer.socket.send(bytes(response))
+
+    received = mux.received
+    respond(b"guess", request.transaction_id)
+    respond(b"their password", bytes(12))
+    await until(lambda: mux.received == received + 2, within=2, what="forged answers are read")
+    assert not connection.heard_since(moment)
+    respond(b"their password", request.transaction_id)
+    await until(lambda: connection.heard_since(moment), within=2, what="the answer counts")
+
+
+async def test_closing_frees_everything_and_releases_who_waits(mux: UdpMux) -> None:
+    connection = LiteConnection(mux, [])
+    waiting = [asyncio.ensure_future(connection.connect()), asyncio.ensure_future(connection.recv())]
+    event = asyncio.ensure_future(connection.get_event())
+    await asyncio.sleep(0)
+    connection.shut()
+    await connection.close()
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(result) for result in results] == [ConnectionError, ConnectionError]
+    await asyncio.wait_for(event, 1)
+    with pytest.raises(ConnectionError):
+        await connection.send(b"late")
+    assert not mux.knows(connection.local_username)
+    assert mux.path_count == 0
+
+
+async def test_what_waits_for_dtls_is_bounded(mux: UdpMux, client: Callable[..., StunClient]) -> None:
+    connection = LiteConnection(mux, [])
+    viewer = client()
+    viewer.check(connection)
+    await viewer.answer()
+    for _ in range(300):
+        viewer.socket.send(b"\x17 data")
+    await until(lambda: connection.overflowed == 300 - 256, within=2, what="the surplus is dropped")
