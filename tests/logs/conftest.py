@@ -16,11 +16,11 @@ def logging_to() -> Iterator[Logging]:
     """Set logging up with these settings, and return what is written; afterwards all is as it was."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    root.handlers.clear()  # of pytest, which fail on what we bear
     before = structlog.get_config()
 
     def set_up(stream: io.StringIO | None = None, **settings: object) -> io.StringIO:
         output = stream or io.StringIO()
+        root.handlers.clear()  # pytest's, which fail on what we bear
         setup_logging(LogSettings.model_validate(settings), output)
         return output
 
