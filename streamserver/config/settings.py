@@ -82,6 +82,18 @@ class ServerSettings(Section):
     """Web origins besides our own that may use the API; `*` allows every one."""
     max_message_size: Annotated[ByteSize, Ge(1024), Le(64 * 1024 * 1024)] = 1024 * 1024
     """Largest WebSocket message taken from a client; a larger one closes that connection."""
+    max_body_size: Annotated[ByteSize, Ge(1024), Le(1024 * 1024 * 1024)] = 1024 * 1024
+    """Largest body of an HTTP request; a larger one is answered with 413."""
+    max_header_size: Annotated[ByteSize, Ge(4096), Le(1024 * 1024)] = 16 * 1024
+    """Largest head of an HTTP request (request line and headers); a larger one is answered with 400."""
+    max_connections: Annotated[int, Ge(8), Le(100_000)] = 1000
+    """Connections at a time, WebSockets included; one more is answered with 503."""
+    request_timeout: Annotated[Duration, Ge(0.1), Le(3600)] = 30.0
+    """How long the body of a request may take to arrive, and one second more for each 16 KiB of it."""
+    idle_timeout: Annotated[Duration, Ge(0.1), Le(3600)] = 75.0
+    """How long an HTTP connection without a request is kept."""
+    write_timeout: Annotated[Duration, Ge(1), Le(3600)] = 20.0
+    """A connection whose client takes none of our output for this long is ended."""
     run_dir: Annotated[
         RequiredPath, DefaultText("/run/catnap; without root $XDG_RUNTIME_DIR/catnap or a temporary one")
     ] = Field(default_factory=default_run_dir)
@@ -149,6 +161,8 @@ class SessionSettings(Section):
     """Time between two WebSocket pings."""
     ping_timeout: Annotated[Duration, Ge(0.1), Le(3600)] = 10.0
     """A client that does not answer a ping for this long is gone."""
+    login_delay: Annotated[Duration, Le(3600)] = 60.0
+    """The longest wait that failed logins from one address lead to (for one name: half); 0: none."""
     max_sessions: Annotated[int, Ge(1), Le(100_000)] = 1000
     """Most sessions that are known at once; a login beyond that forgets the one that is away longest."""
     connecting_timeout: Annotated[Duration, Ge(0.1), Le(60)] = 5.0

@@ -1,0 +1,155 @@
+"""uvicorn's two protocol classes with the bounds they lack. The only file that touches their insides.
+
+Measured with uvicorn 0.54 and websockets 17 (`tests/api/test_connections.py` repeats it):
+
+- A connection that sends nothing, or half a request head, is kept for ever: `BoundedHttp` gives the head a
+  deadline.
+- A peer that answers no ping is closed with 1011, and the application sees 1005; but when output is waiting
+  the closing waits for it too, so that a peer that vanished stays until TCP gives up: `BoundedWebSocket`
+  aborts.
+- `send` waits while more than 64 KiB are waiting in the process, so the buffer is bounded, but answers to
+  pings do not wait: a client that pings and never reads filled the memory. `BoundedWebSocket` stops reading
+  it meanwhile.
+- A message of empty fragments grows without ever being too large: `BoundedWebSocket` bounds their number.
+- The handshake is logged with the query string and so with `?token=`: these loggers are not used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from streamserver.logs import get_logger
+
+if TYPE_CHECKING:
+    from uvicorn.config import Config
+    from uvicorn.server import ServerState
+    from websockets.frames import Frame
+
+log = get_logger("http")
+
+HEAD_TIMEOUT = 10.0
+"""Seconds a client has from connecting to the end of its first request head."""
+
+MAX_FRAGMENTS = 1024
+"""Frames one WebSocket message may be cut into."""
+
+CLOSE_INVALID_DATA = 1007
+CLOSE_TOO_BIG = 1009
+
+_silent = logging.getLogger("streamserver.api.silent")
+_silent.addHandler(logging.NullHandler())
+_silent.propagate = False
+_silent.setLevel(logging.CRITICAL + 1)
+
+
+class BoundedHttp(H11Protocol):
+    """An HTTP connection whose first request head has a deadline.
+
+    Later ones are bounded by uvicorn's keep-alive timeout, and bodies by `deadlines.py`.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self.logger = _silent
+        self.access_log = False
+        self._head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
+        """Begin to wait for the head."""
+        super().connection_made(transport)
+        self._arm()
+
+    def data_received(self, data: bytes) -> None:
+        """Take input; the deadline ends with the head."""
+        served = self.cycle
+        super().data_received(data)
+        if self.cycle is not served or self.transport.get_protocol() is not self:
+            self._disarm()
+        elif self._head_timer is None and (self.cycle is None or self.cycle.response_complete):
+            self._arm()  # the first bytes of another head on a kept connection ended uvicorn's own timer
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End the timer with the connection."""
+        self._disarm()
+        super().connection_lost(exc)
+
+    def _arm(self) -> None:
+        self._head_timer = self.loop.call_later(HEAD_TIMEOUT, self.transport.abort)
+
+    def _disarm(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+
+class BoundedWebSocket(WebSocketsSansIOProtocol):
+    """A WebSocket connection whose memory and whose end are bounded, whatever the client does."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self.logger = _silent
+        self.conn.logger = _silent
+        self.conn.debug = False
+
+    def pause_writing(self) -> None:
+        """Stop reading as well: whatever the client asks now would only add to what it does not take."""
+        super().pause_writing()
+        self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Read on, unless the application is still busy with an earlier message."""
+        super().resume_writing()
+        if not self.read_paused:
+            self.transport.resume_reading()
+
+    def handle_cont(self, event: Frame) -> None:
+        """Take one more piece of a message, up to a number of pieces."""
+        if len(self.frames) >= MAX_FRAGMENTS:
+            self._refuse(CLOSE_TOO_BIG, "too many fragments")
+            return
+        super().handle_cont(event)
+
+    def send_receive_event_to_app(self) -> None:
+        """Hand a whole message on; text must be UTF-8."""
+        if self.curr_msg_data_type == "text" and not _is_utf8(self.frames):
+            self._refuse(CLOSE_INVALID_DATA, "invalid UTF-8")
+            return
+        super().send_receive_event_to_app()
+
+    def keepalive_timeout(self) -> None:
+        """End the connection of a peer that answers no ping, without waiting for what it does not take."""
+        log.debug("websocket peer answers no ping", client=self.client)
+        super().keepalive_timeout()
+        self.transport.abort()
+
+    def _refuse(self, code: int, reason: str) -> None:
+        """End the connection because of what the client sent: one debug line, and the application is told."""
+        log.debug("websocket input refused", client=self.client, code=code, reason=reason)
+        self.frames = []
+        self.conn.fail(code, reason)
+        self.handle_parser_exception()
+
+
+def _is_utf8(pieces: list[bytes]) -> bool:
+    try:
+        b"".join(pieces).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
