@@ -176,10 +176,11 @@ async def test_drain_ends_as_it_began(gate: GateController, file: FlakyFile) -> 
 
 def test_waiters_from_many_threads_share_one_plus(gate: GateController, file: FlakyFile) -> None:
     file.set_mode(Mode.SLOW)
-    threads = [
-        threading.Thread(target=lambda n=n: gate.acquire(request(str(n))).wait())  # type: ignore[misc]
-        for n in range(20)
-    ]
+
+    def hold(name: str) -> None:
+        gate.acquire(request(name)).wait()
+
+    threads = [threading.Thread(target=hold, args=(str(n),)) for n in range(20)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -484,9 +484,10 @@ def test_a_write_that_does_not_return_counts_as_failing() -> None:
     gate.acquire(session())
     gate.state.release(session(), gate.now)
     gate.state.begin_write(gate.now)
-    assert gate.gate is Gate.COOLDOWN
+    seen = [gate.gate]
     gate.now += 1.0
-    assert gate.gate is Gate.FAILING
+    seen.append(gate.gate)
+    assert seen == [Gate.COOLDOWN, Gate.FAILING]
 
 
 # drain
