@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TextIO, cast
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
-from streamserver.redaction import escape_control, redact_field, redact_text
+from streamserver.redaction import escape_control, redact_field, redact_text, safe_text
 
 if TYPE_CHECKING:
     from streamserver.config.settings import LogSettings
@@ -144,7 +144,7 @@ class _ExceptionField:
             return event
         frames = traceback.extract_tb(error.__traceback__)
         where = f" ({os.path.basename(frames[-1].filename)}:{frames[-1].lineno})" if frames else ""  # noqa: PTH119
-        event.setdefault("error", f"{type(error).__name__}: {error}{where}")
+        event.setdefault("error", f"{type(error).__name__}: {safe_text(error)}{where}")
         module = str(event.get("module", ""))
         if self._modules.get(module, logging.DEBUG if self._verbose else logging.INFO) <= logging.DEBUG:
             event["stack"] = "".join(traceback.format_exception(error)).rstrip()
@@ -155,7 +155,7 @@ def _redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict
     """Mask secrets in the message and in every field."""
     clean: MutableMapping[str, object] = {}
     for name, value in event.items():
-        clean[name] = redact_text(str(value)) if name == "event" else redact_field(name, value)
+        clean[name] = redact_text(safe_text(value)) if name == "event" else redact_field(name, value)
     return clean
 
 
@@ -237,9 +237,12 @@ class _Bridge(logging.Handler):
             event["exc_info"] = record.exc_info
         config = structlog.get_config()
         line: object = event
-        for process in config["processors"]:
-            line = process(None, level, line)
-        config["logger_factory"]().msg(line)
+        try:
+            for process in config["processors"]:
+                line = process(None, level, line)
+            config["logger_factory"]().msg(line)
+        except Exception:  # noqa: BLE001 (what a library logs must not fail in the library)
+            self.handleError(record)
 
 
 def _route_standard_logging(level: int, modules: Mapping[str, int]) -> None:

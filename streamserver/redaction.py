@@ -1,5 +1,6 @@
 """Keeping secrets and control characters out of the log: pure functions on text and fields."""
 
+import math
 import re
 from collections.abc import Mapping
 
@@ -17,6 +18,8 @@ _JSON_MEMBER = re.compile(
 )
 _BEARER = re.compile(r"(?i)\b(bearer\s+)[A-Za-z0-9._~+/=-]+")
 _HINT = re.compile(r"(?i)token|password|pwd|neko_session|bearer|credential")
+_DEEPEST = 6
+"""Maps and lists below this depth are shown as text."""
 
 
 def redact_text(text: str) -> str:
@@ -28,19 +31,30 @@ def redact_text(text: str) -> str:
     return _BEARER.sub(rf"\g<1>{MASK}", text)
 
 
-def redact_field(name: str, value: object) -> object:
-    """Return the field's value with secrets masked, at any depth of maps and lists."""
+def redact_field(name: str, value: object, depth: int = 0) -> object:
+    """Return a field's value as plain JSON values, with secrets masked at any depth of maps and lists.
+
+    Objects become their text first: an exception may carry a URL with a token in it.
+    """
     if name.lower() in _SECRET_NAMES and value not in (None, "", False, True):
         return MASK
-    if isinstance(value, str):
-        return redact_text(value)
-    if isinstance(value, bytes):
-        return redact_text(repr(value))
-    if isinstance(value, Mapping):
-        return {str(key): redact_field(str(key), item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [redact_field("", item) for item in value]
-    return value
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if depth < _DEEPEST and isinstance(value, Mapping):
+        return {str(key): redact_field(str(key), item, depth + 1) for key, item in value.items()}
+    if depth < _DEEPEST and isinstance(value, list | tuple | set | frozenset):
+        return [redact_field("", item, depth + 1) for item in value]
+    return redact_text(safe_text(value))
+
+
+def safe_text(value: object) -> str:
+    """Return an object's text; one that cannot say what it is must not stop who logs it."""
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001 (anything may be raised by somebody's __str__)
+        return f"<{type(value).__name__}>"
 
 
 def escape_control(text: str) -> str:

@@ -39,8 +39,23 @@ def test_tokens_in_json_and_headers_never_show(secret: str) -> None:
     assert secret not in str(redact_field("headers", [("authorization", f"Bearer {secret}")]))
     assert secret not in str(redact_field("deep", {"a": [{"token": secret}, (f"?token={secret}",)]}))
     assert secret not in str(redact_field("raw", f"?token={secret}".encode()))
+    assert secret not in str(redact_field("error", ValueError(f"/api/ws?token={secret}")))
     for name in ("token", "Password", "authorization", "cookie", "api_token"):
         assert redact_field(name, secret) == MASK
+
+
+class _Speechless:
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+def test_fields_are_plain_values() -> None:
+    assert redact_field("f", _Speechless()) == "<_Speechless>"
+    assert redact_field("f", float("nan")) == "nan"
+    assert redact_field("f", {1: (1.5, None, True, 7)}) == {"1": [1.5, None, True, 7]}
+    endless: list[object] = []
+    endless.append(endless)
+    json.dumps(redact_field("f", endless))
 
 
 @given(st.text())
