@@ -1,0 +1,166 @@
+"""The composition root: the only file that builds the parts, starts them in order and stops them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Awaitable, Callable
+from importlib.metadata import version
+
+from streamserver.api.app import build_app
+from streamserver.api.context import ApiContext
+from streamserver.api.server import HttpServer
+from streamserver.capture.capture import Capture
+from streamserver.config import Loaded
+from streamserver.desktop.desktop import Desktop
+from streamserver.logs import get_logger, setup_logging
+from streamserver.members.provider import make_provider
+from streamserver.metrics import new_registry
+from streamserver.plugins.contract import Managers
+from streamserver.plugins.health import HealthRegistry
+from streamserver.plugins.manager import PluginManager, discover
+from streamserver.sessions.manager import SessionManager
+from streamserver.webrtc.manager import WebRTCManager
+from streamserver.websocket.manager import WebSocketManager
+
+log = get_logger("app")
+
+STOP_TIMEOUT = 5.0
+"""Seconds each part may take to stop before we go on without it."""
+
+Stop = Callable[[], Awaitable[None]]
+
+
+class App:
+    """One streaming browser: everything that `catnap serve` runs."""
+
+    def __init__(self, loaded: Loaded) -> None:
+        """Take the settings; nothing is built before `start`."""
+        self._loaded = loaded
+        self._stops: list[tuple[str, Stop]] = []
+
+    async def start(self) -> None:
+        """Build and start the parts in the order of their dependencies.
+
+        When one fails, those that have started are stopped again and its error is raised.
+        """
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _start(self) -> None:
+        settings = self._loaded.settings
+        run_dir = settings.server.run_dir
+        registry = new_registry()
+        health = HealthRegistry()
+
+        sessions = SessionManager(settings.session, registry=registry)
+        await sessions.start()
+        members = make_provider(settings.member)
+
+        desktop = Desktop(settings.desktop, settings.browser, run_dir, registry)
+        self._stops.append(("desktop", desktop.stop))
+        await desktop.start()
+
+        capture = Capture(settings.capture, desktop.display, desktop.sound, registry)
+        self._stops.append(("capture", capture.stop))
+        await capture.start()
+
+        webrtc = WebRTCManager(settings.webrtc, capture, sessions, desktop, registry)
+        self._stops.append(("webrtc", webrtc.stop))
+        await webrtc.start()
+
+        websocket = WebSocketManager(sessions, desktop, webrtc, settings, registry)
+        self._stops.append(("websocket", websocket.stop))
+        await websocket.start()
+
+        plugins = PluginManager(discover(settings.plugins), settings)
+        api = build_app(
+            ApiContext(
+                settings=settings,
+                sessions=sessions,
+                members=members,
+                desktop=desktop,
+                websocket=websocket,
+                plugins=plugins,
+                registry=registry,
+                health=health,
+            )
+        )
+        http = HttpServer(api.asgi, settings.server, settings.session)
+        # Sessions say goodbye over sockets that still work, then the sockets go; plugins have drained by then.
+        self._stops.append(("http", http.stop))
+        self._stops.append(("sessions", sessions.stop))
+        self._stops.append(("plugins", plugins.shutdown))
+        await plugins.start(
+            Managers(
+                sessions=sessions,
+                websocket=websocket,
+                api=api,
+                registry=registry,
+                run_dir=run_dir,
+                health=health,
+            )
+        )
+        await http.start()
+        log.info("ready", port=http.port, udp_port=webrtc.port)
+
+    async def stop(self) -> None:
+        """Stop the parts in the reverse order: plugins drain first, while they still see who is here."""
+        while self._stops:
+            part, stop = self._stops.pop()
+            try:
+                async with asyncio.timeout(STOP_TIMEOUT):
+                    await stop()
+            except TimeoutError:
+                log.warning("part did not stop in time", part=part, timeout=STOP_TIMEOUT)
+            except Exception:
+                log.exception("part failed to stop", part=part)
+
+
+async def serve(loaded: Loaded) -> None:
+    """Run until SIGTERM or SIGINT; a second signal ends at once, without goodbyes."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def stop(received: signal.Signals) -> None:
+        if stopping.is_set():
+            raise KeyboardInterrupt
+        log.info("stopping", signal=received.name)
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop, number)
+    app = App(loaded)
+    starting = loop.create_task(app.start())
+    stopped = loop.create_task(stopping.wait())
+    await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        starting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await starting
+        return
+    stopped.cancel()
+    await starting
+    await stopping.wait()
+    await app.stop()
+    log.info("stopped")
+
+
+def run(loaded: Loaded) -> int:
+    """Run the server in this process and return its exit code."""
+    setup_logging(loaded.settings.log)
+    log.info("starting", version=version("catnap"))
+    for warning in loaded.warnings:
+        log.warning(warning)
+    try:
+        asyncio.run(serve(loaded))
+    except KeyboardInterrupt:
+        return 130
+    except OSError as error:
+        log.error("cannot start", error=str(error))
+        return 1
+    return 0
