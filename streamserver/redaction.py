@@ -11,7 +11,8 @@ _SECRET_NAMES = frozenset(
     {"token", "api_token", "password", "pwd", "secret", "credential", "authorization", "cookie", "set-cookie"}
 )
 _PARAMETER = re.compile(
-    r"(?i)\b((?:access_|api_|session_)?token|password|pwd|neko_session)(\s*(?:=|%3D)\s*)(\"[^\"]*\"|'[^']*'|[^\s&;,\"'<>)\]}]+)"
+    r"(?i)\b((?:access_|api_|session_)?token|password|pwd|neko_session)(\s*(?:=|%3D)\s*)"
+    r"(\"[^\"]*\"|'[^']*'|[^\s&;]+)"
 )
 _JSON_MEMBER = re.compile(
     r"(?i)([\"'](?:token|password|credential)[\"']\s*:\s*)(\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*')"

@@ -63,6 +63,17 @@ def test_help_names_every_command() -> None:
         assert f"  {command} " in text
 
 
+def test_every_command_and_its_options_are_on_the_page() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "commands.md").read_text(encoding="utf-8")
+    context = click.Context(main)
+    for name in main.list_commands(context):
+        assert f"## `catnap {name}`" in page
+        command = main.get_command(context, name)
+        assert command is not None
+        for parameter in command.params:
+            assert f"`{parameter.opts[0]}" in page, f"{name} {parameter.opts[0]}"
+
+
 def test_help_of_serve_names_every_setting_and_its_section() -> None:
     text = CliRunner().invoke(main, ["serve", "--help"]).output
     for key in core_options():

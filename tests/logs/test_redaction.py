@@ -71,6 +71,11 @@ def test_what_is_no_secret_stays(text: str) -> None:
     assert redact_text(text) == text
 
 
+def test_a_quote_in_a_value_does_not_end_it() -> None:
+    assert "cd" not in redact_text("GET /ws?password=ab'cd&x=1")
+    assert redact_text("password=ab)cd,ef x") == f"password={MASK} x"
+
+
 def test_what_stands_around_a_secret_stays() -> None:
     assert (
         redact_text('"GET /api/ws?token=abc&x=1 HTTP/1.1" 101')
