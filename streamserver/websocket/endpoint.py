@@ -56,9 +56,8 @@ class WebSocketEndpoint:
             websocket.headers, websocket.query_params, websocket.cookies, self._settings.session.cookie.name
         )
         if not origin_allowed(credentials, websocket.headers, self._settings.server.cors):
-            log.info(
-                "websocket refused: cookie from another origin", origin=websocket.headers["origin"][:200]
-            )
+            origin = websocket.headers.get("origin", "")[:200]
+            log.info("websocket refused: cookie from another origin", origin=origin)
             await websocket.send_denial_response(
                 JSONResponse({"code": 403, "message": FOREIGN_ORIGIN}, status_code=403)
             )

@@ -74,7 +74,7 @@ class WebSocketManager:
         self._broadcaster.detach()
 
     def add_handler(self, handler: PluginHandler) -> Callable[[], None]:
-        """Offer unknown events to `handler`, after those that were added before; the returned function ends that."""
+        """Offer unknown events to `handler`, after earlier ones; the returned function ends that."""
         self._plugin_handlers.append(handler)
 
         def remove() -> None:

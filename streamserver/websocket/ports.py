@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 from pydantic import JsonValue
 
 from streamserver.config.types import ScreenSize
-from streamserver.sessions.model import Session
+from streamserver.sessions.model import MediaPeer, Session
 from streamserver.sessions.signals import Signal
 from streamserver.webrtc.signaling import AudioRequest, AudioStatus, Provide, VideoRequest, VideoStatus
 
@@ -64,7 +64,7 @@ class DesktopPort(Protocol):
 
 
 @runtime_checkable
-class SignalingPeer(Protocol):
+class SignalingPeer(MediaPeer, Protocol):
     """A session's WebRTC connection as signalling sees it; `streamserver.webrtc.peer.Peer`."""
 
     async def set_answer(self, sdp: str, /) -> None:

@@ -107,7 +107,7 @@ def _peer(client: Client) -> SignalingPeer | None:
 
 
 def _without_nulls(payload: Payload) -> Payload:
-    """Return the payload as Go reads it: null is the same as not there, at the top and in `video`, `audio`."""
+    """Return the payload as Go reads it: null is the same as not there, at every level."""
     if payload is None:
         return {}
     if not isinstance(payload, dict):
