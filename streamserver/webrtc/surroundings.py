@@ -42,11 +42,11 @@ class CursorImageLike(Protocol):
         """Height in px."""
 
     @property
-    def xhot(self) -> int:
+    def hotspot_x(self) -> int:
         """Hot spot in px from the left."""
 
     @property
-    def yhot(self) -> int:
+    def hotspot_y(self) -> int:
         """Hot spot in px from the top."""
 
     @property
