@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, cast
 
 from pydantic import BaseModel, ConfigDict
 
+from streamserver.config import Settings
 from streamserver.plugins.contract import ENTRY_POINT_GROUP, Dependent, Plugin, PluginError
 
 if TYPE_CHECKING:
-    from streamserver.config import PluginsSettings
+    from streamserver.config.settings import PluginsSettings
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 ATTRIBUTE = "plugin"
@@ -78,7 +79,7 @@ def discover(settings: PluginsSettings) -> Discovered:
     for source in _sources(settings):
         try:
             plugin = _checked(source.load(), source.description)
-        except Exception as error:  # noqa: BLE001 - other people's modules may raise anything at import
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a module may raise anything at import
             failures.append(NotLoaded(source.guess, source.description, _sentence(error)))
             continue
         if (first := found.get(plugin.name)) is not None:
@@ -176,6 +177,8 @@ def _checked(exposed: object, source: str) -> Plugin:
     name = getattr(plugin, "name", None)
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise PluginError(f"the plugin of {source} is named {name!r}; a name looks like {NAME.pattern}")
+    if name in Settings.model_fields:
+        raise PluginError(f"the plugin name {name!r} ({source}) is taken by the server's own settings")
     model = getattr(plugin, "settings_model", None)
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
         raise PluginError(
@@ -189,5 +192,5 @@ def _checked(exposed: object, source: str) -> Plugin:
     return cast("Plugin", plugin)
 
 
-def _sentence(error: Exception) -> str:
+def _sentence(error: BaseException) -> str:
     return str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"

@@ -176,6 +176,8 @@ class PluginManager:
         assert entry.found is not None
         try:
             await _bounded(entry.found.plugin.shutdown(), self._shutdown_timeout)
+        except TimeoutError as error:
+            log.error("plugin failed to shut down", plugin=entry.name, reason=str(error))
         except Exception:
             log.exception("plugin failed to shut down", plugin=entry.name)
 
