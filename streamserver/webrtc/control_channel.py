@@ -83,7 +83,9 @@ class ControlChannel:
         if self._channel.bufferedAmount > MAX_BUFFERED:
             self._image_late = True
             return
-        self._send(encode_cursor_image(image.width, image.height, image.hotspot_x, image.hotspot_y, image.png))
+        self._send(
+            encode_cursor_image(image.width, image.height, image.hotspot_x, image.hotspot_y, image.png)
+        )
 
     def send_cursor_position(self, x: int, y: int) -> None:
         """Show where the pointer is; skipped for a slow viewer, for whom the next one comes soon."""

@@ -27,6 +27,10 @@ REMEMBERED_CHECKS = 64
 MAX_PINGED_PATHS = 4
 """Paths, latest first, that get a check of our own when we try to bring a viewer back."""
 
+SILENT_PATH = 6.0
+"""Seconds without a check after which the selected path gives way to any other that is checked: some agents
+nominate once and never again, and a NAT may give them a new port at any time."""
+
 PRIORITY_PRFLX = 110 << 24 | 65535 << 8 | 255
 
 
@@ -162,7 +166,7 @@ class LiteConnection:
             # Waiting for the nomination would cost one more round of checks, 50 ms.
             self._selected = path
             self._reachable.set()
-        elif path is not self._selected and (check.use_candidate or self._selected.remote not in self.paths):
+        elif path is not self._selected and (check.use_candidate or self._selected_is_gone()):
             self._selected = path
             self.on_path_change()
 
@@ -240,6 +244,14 @@ class LiteConnection:
         path.checked_at = now
         self.checked = True
         self.consent.renew(now)
+
+    def _selected_is_gone(self) -> bool:
+        selected = self._selected
+        return (
+            selected is None
+            or selected.remote not in self.paths
+            or time.monotonic() - selected.checked_at > SILENT_PATH
+        )
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -133,8 +133,9 @@ class WebRTCManager:
             spawn=self._spawn,
         )
         self._peers.add(peer)
-        self._count_new(peer)
         self._sessions.set_media(session, peer)  # closes the one before
+        if session.media is peer:
+            self._count_new(peer)
         try:
             sdp = await peer.offer()
         except BaseException:

@@ -1,7 +1,7 @@
 """A server's media side with stand-ins for capture and desktop, and aiortc's own client as viewer.
 
-The sessions, the manager, the peers and the sockets are the real ones. The picture comes from a real H.264 encoder
-(PyAV) that stands in for capture; the sound from a real Opus encoder.
+The sessions, the manager, the peers and the sockets are the real ones. The picture comes from a real H.264
+encoder (PyAV) that stands in for capture; the sound from a real Opus encoder.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ from streamserver.webrtc.surroundings import CursorImageLike
 from tests.waiting import until
 
 FRAME_RATE = 30
+DARK, BRIGHT = 60, 180
+"""Luma of the two halves of the synthetic picture, of 16 (black) to 235 (white)."""
 
 
 class Place:
@@ -77,18 +79,26 @@ class HandStream:
 
 
 class SyntheticVideo(HandStream):
-    """A grey picture that gets brighter, encoded as capture does it; runs while somebody listens."""
+    """A picture, dark on the left and ever brighter on the right, encoded as capture does it.
 
-    def __init__(self, width: int = 320, height: int = 240, level: Callable[[int], int] = lambda n: n * 3 % 200) -> None:
+    `age`: seconds before its sending that a frame was captured.
+    """
+
+    def __init__(self, width: int = 320, height: int = 240) -> None:
         super().__init__()
-        self._level = level
+        self.age = 0.0
         self._size = (width, height)
         encoder = av.CodecContext.create("libx264", "w")
         assert isinstance(encoder, av.VideoCodecContext)
         encoder.width, encoder.height = width, height
         encoder.pix_fmt = "yuv420p"
         encoder.time_base = fractions.Fraction(1, FRAME_RATE)
-        encoder.options = {"preset": "ultrafast", "tune": "zerolatency", "profile": "baseline", "x264-params": "keyint=infinite"}
+        encoder.options = {
+            "preset": "ultrafast",
+            "tune": "zerolatency",
+            "profile": "baseline",
+            "x264-params": "keyint=infinite",
+        }
         self._encoder = encoder
 
     async def run(self) -> None:
@@ -100,13 +110,14 @@ class SyntheticVideo(HandStream):
             for packet in self._encode(number):
                 now = time.monotonic()
                 rtp_time = int(now * VIDEO_CLOCK_RATE) & 0xFFFFFFFF
-                self.deliver(EncodedFrame(bytes(packet), packet.is_keyframe, rtp_time, now))
+                self.deliver(EncodedFrame(bytes(packet), packet.is_keyframe, rtp_time, now - self.age))
             number += 1
 
     def _encode(self, number: int) -> list[av.Packet[av.VideoStream]]:
         width, height = self._size
         picture = np.full((height * 3 // 2, width), 128, dtype=np.uint8)
-        picture[:height] = 16 + self._level(number)
+        picture[:height, : width // 2] = DARK
+        picture[:height, width // 2 :] = BRIGHT + number % 32
         frame = av.VideoFrame.from_ndarray(picture, format="yuv420p")
         frame.pts = number
         if self.wants_keyframe:
@@ -160,8 +171,8 @@ class Arrow:
 
     width: int = 16
     height: int = 24
-    xhot: int = 1
-    yhot: int = 2
+    hotspot_x: int = 1
+    hotspot_y: int = 2
     png: bytes = b"\x89PNG arrow"
 
 
@@ -190,16 +201,20 @@ class CaptureStandIn:
 class Room:
     """The media side of a server, running."""
 
-    def __init__(self, settings: WebRTCSettings, capture: CaptureStandIn) -> None:
-        self.capture = capture
+    def __init__(self, settings: WebRTCSettings, video: HandStream, sound: HandStream) -> None:
+        self.video = video
+        self.sound = sound
+        capture = CaptureStandIn({video.id: video}, sound)
         self.desk = DeskStandIn()
         self.registry = CollectorRegistry()
         self.sessions = SessionManager(SessionSettings())
         self.manager = WebRTCManager(settings, capture, self.sessions, self.desk, self.registry)
 
     def session(self, name: str, *, is_admin: bool = False) -> Session:
-        rights = {"can_login": True, "can_connect": True, "can_watch": True, "can_host": True}
-        return self.sessions.create(name, MemberProfile(name=name, is_admin=is_admin, **rights))[0]
+        profile = MemberProfile(
+            name=name, is_admin=is_admin, can_login=True, can_connect=True, can_watch=True, can_host=True
+        )
+        return self.sessions.create(name, profile)[0]
 
     async def viewer(self, session: Session, *, video: VideoRequest | None = None) -> Viewer:
         """Connect aiortc's client and wait for its data channel."""
@@ -214,10 +229,12 @@ class Room:
 
 
 @asynccontextmanager
-async def open_room(settings: WebRTCSettings | None = None, video: HandStream | None = None) -> AsyncIterator[Room]:
+async def open_room(
+    settings: WebRTCSettings | None = None, video: HandStream | None = None
+) -> AsyncIterator[Room]:
     picture = video or SyntheticVideo()
     sound = SyntheticAudio()
-    room = Room(settings or WebRTCSettings(udpmux=0), CaptureStandIn({picture.id: picture}, sound))
+    room = Room(settings or WebRTCSettings(udpmux=0), picture, sound)
     await room.manager.start()
     sources = [asyncio.create_task(sound.run())]
     if isinstance(picture, SyntheticVideo):
@@ -237,7 +254,9 @@ def peer_of(session: Session) -> Peer:
 
 
 class Viewer:
-    """aiortc's client: what it decoded, what came on the data channel, and each decrypted RTP and RTCP packet."""
+    """aiortc's client: what it decoded, what came on the data channel, and each decrypted RTP and RTCP
+    packet.
+    """
 
     def __init__(self, session: Session, provide: Provide) -> None:
         self.session = session
@@ -294,18 +313,23 @@ class Viewer:
         channel.on("message", self.messages.append)
 
     def _watch_packets(self) -> None:
-        """Look at decrypted packets where aiortc takes them; `lose` makes the network lose them."""
+        """Look at decrypted packets where aiortc takes them; `lose` makes the network lose encrypted ones."""
         dtls = self.pc.getTransceivers()[0].receiver.transport
-        handle_rtp, handle_rtcp = dtls._handle_rtp_data, dtls._handle_rtcp_data
+        handle_rtp, handle_rtcp, receive = dtls._handle_rtp_data, dtls._handle_rtcp_data, dtls.transport._recv
+
+        async def lossy() -> bytes:
+            while self.lose(data := await receive()):
+                pass
+            return data
 
         async def rtp(data: bytes, arrival_time_ms: int) -> None:
-            if not self.lose(data):
-                self.rtp.append(data)
-                await handle_rtp(data, arrival_time_ms)
+            self.rtp.append(data)
+            await handle_rtp(data, arrival_time_ms)
 
         async def rtcp(data: bytes) -> None:
             self.rtcp.append(data)
             await handle_rtcp(data)
 
+        object.__setattr__(dtls.transport, "_recv", lossy)
         object.__setattr__(dtls, "_handle_rtp_data", rtp)
         object.__setattr__(dtls, "_handle_rtcp_data", rtcp)

@@ -64,8 +64,7 @@ def test_any_other_length_is_refused(message: ControlMessage, length: int) -> No
 def test_junk_is_refused_or_a_message(junk: bytes) -> None:
     try:
         message = decode(junk)
-    except BadControlMessageError as error:
-        assert str(error)
+    except BadControlMessageError:
         return
     assert len(encode_client_message(message)) <= len(junk) + 1
 

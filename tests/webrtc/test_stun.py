@@ -102,9 +102,9 @@ def test_asks_as_aioice_does(
     reference.attributes["PRIORITY"] = priority
     reference.attributes["ICE-CONTROLLED"] = tie_breaker
     reference.add_message_integrity(password.encode())
-    assert binding_request(
-        transaction_id, username, priority, tie_breaker, IntegrityKey(password)
-    ) == bytes(reference)
+    assert binding_request(transaction_id, username, priority, tie_breaker, IntegrityKey(password)) == bytes(
+        reference
+    )
 
 
 @pytest.mark.parametrize("second", ["USERNAME", "PRIORITY"])

@@ -7,7 +7,7 @@ import errno
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import aioice.stun
 import pytest
@@ -20,7 +20,7 @@ from tests.waiting import until
 
 
 @pytest.fixture
-async def mux() -> Iterator[UdpMux]:  # type: ignore[misc]
+async def mux() -> AsyncIterator[UdpMux]:
     opened = UdpMux.bind(0)
     opened.start()
     yield opened
@@ -63,6 +63,7 @@ class StunClient:
 
     async def answer(self) -> aioice.stun.Message:
         data = await until(self.read, within=2, what="the server answers")
+        assert data is not None
         return aioice.stun.parse_message(data)
 
     def close(self) -> None:
@@ -166,9 +167,7 @@ async def test_ipv4_alone_works_where_ipv6_is_off(monkeypatch: pytest.MonkeyPatc
         mux.close()
 
 
-async def test_a_viewer_has_a_bounded_number_of_paths(
-    mux: UdpMux, client: Callable[..., StunClient]
-) -> None:
+async def test_a_viewer_has_a_bounded_number_of_paths(mux: UdpMux, client: Callable[..., StunClient]) -> None:
     connection = LiteConnection(mux, [])
     first = client()
     first.check(connection)
