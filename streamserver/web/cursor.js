@@ -42,6 +42,14 @@ export class Cursor {
     this.#position = point;
   }
 
+  /** There is no remote cursor any more. */
+  forget() {
+    this.#shape = null;
+    this.#position = null;
+    this.#image.hidden = true;
+    this.#dress();
+  }
+
   /** @param {boolean} own whether the mouse here moves it */
   setOwn(own) {
     this.#own = own;

@@ -28,7 +28,6 @@ import { View } from "./view.js";
 
 /** @typedef {import("./status.js").Situation} Situation */
 
-const video = element("video", HTMLVideoElement);
 const field = element("keyboard", HTMLTextAreaElement);
 const keysButton = element("keys", HTMLButtonElement);
 const signOutButton = element("sign-out", HTMLButtonElement);
@@ -63,8 +62,11 @@ const peer = new Peer({
   send,
   onStream: (stream) => {
     view.show(stream);
-    sound.show(stream.getAudioTracks().length > 0);
-    stream.onaddtrack = () => sound.show(stream.getAudioTracks().length > 0);
+    draw();
+  },
+  onEnding: () => {
+    view.keepLast();
+    situation.picture = false;
   },
   onMessage: (message) => message.type !== "pong" && view.showCursor(message),
   onState: (media, mediaAttempt) => {
@@ -75,7 +77,8 @@ const peer = new Peer({
 const view = new View({
   stage: element("stage", HTMLElement),
   surface: element("surface", HTMLElement),
-  video,
+  video: element("video", HTMLVideoElement),
+  still: element("still", HTMLCanvasElement),
   cursor: element("cursor", HTMLImageElement),
   bar: element("bar", HTMLElement),
   onPicture: () => {
@@ -158,10 +161,12 @@ function socketChanged(state) {
       break;
     case "reconnecting":
       situation.lost = state;
+      prompts.clear();
       letGo();
       enter("reconnecting");
       break;
     case "ended":
+      prompts.clear();
       letGo();
       peer.close();
       situation.end = state.farewell;
@@ -254,7 +259,9 @@ function draw() {
   if (live) control.show();
   else control.hide();
   people.show(room);
-  for (const button of [peopleButton, signOutButton]) button.hidden = phase === "signed-out" || phase === "signing-in" || phase === "checking";
+  peopleButton.hidden = !live;
+  signOutButton.hidden = !live && phase !== "connecting" && phase !== "reconnecting";
+  sound.show(live && view.hasSound);
   fullScreen.show(live);
   keysButton.hidden = !(inControl() && matchMedia("(pointer: coarse)").matches);
   field.tabIndex = inControl() ? 0 : -1;

@@ -25,6 +25,7 @@ const MOST_BUFFERED = 64 * 1024;
  * @typedef {object} PeerOptions
  * @property {(event: string, payload?: unknown) => boolean} send
  * @property {(stream: MediaStream) => void} onStream
+ * @property {() => void} onEnding the stream ends; its last picture can still be taken
  * @property {(message: NonNullable<ReturnType<typeof decode>>) => void} onMessage from the data channel
  * @property {(state: PeerState, attempt: number) => void} onState
  */
@@ -144,6 +145,7 @@ export class Peer {
   /** @param {import("./types.js").SignalProvide} provide */
   async #accept(provide) {
     if (!this.#wanted) return;
+    if (this.#connection !== null) this.#options.onEnding();
     this.#connection?.close();
     const connection = new RTCPeerConnection({ iceServers: provide.iceservers ?? [], bundlePolicy: "max-bundle" });
     this.#connection = connection;
@@ -224,6 +226,7 @@ export class Peer {
 
   #drop() {
     clearTimeout(this.#timer);
+    if (this.#connection !== null) this.#options.onEnding();
     this.#connection?.close();
     this.#connection = null;
     this.#channel = null;

@@ -14,6 +14,7 @@ import { fit, toScreen } from "./geometry.js";
  * @property {HTMLElement} stage
  * @property {HTMLElement} surface
  * @property {HTMLVideoElement} video
+ * @property {HTMLCanvasElement} still the last picture, while there is no other
  * @property {HTMLImageElement} cursor
  * @property {HTMLElement} bar
  * @property {() => void} onPicture the first picture of a stream is shown
@@ -34,7 +35,6 @@ export class View {
     new ResizeObserver(arrange).observe(options.bar);
     // Zooming the page changes the size of a device pixel.
     addEventListener("resize", arrange);
-    options.video.addEventListener("loadeddata", () => options.onPicture());
     this.#arrange();
   }
 
@@ -44,14 +44,18 @@ export class View {
     this.#arrange();
   }
 
-  /**
-   * Show a stream; null keeps the last picture.
-   * @param {MediaStream | null} stream
-   */
+  /** @param {MediaStream} stream */
   show(stream) {
-    if (stream === null) return;
     const { video } = this.#options;
+    // Each of its tracks is announced; setting it again would start it again.
+    if (video.srcObject === stream) return;
     video.srcObject = stream;
+    // Sound alone makes "loadeddata" too: only a frame is a picture.
+    video.requestVideoFrameCallback(() => {
+      if (video.srcObject !== stream) return;
+      this.#freeze(false);
+      this.#options.onPicture();
+    });
     // Autoplay of a muted video is always allowed; without the sound's permission it starts muted.
     video.play().catch(() => {
       video.muted = true;
@@ -59,10 +63,33 @@ export class View {
     });
   }
 
+  get hasSound() {
+    const stream = this.#options.video.srcObject;
+    return stream instanceof MediaStream && stream.getAudioTracks().length > 0;
+  }
+
+  /** The stream ends: a video would turn black, so its last picture stays as a still. */
+  keepLast() {
+    const { video, still } = this.#options;
+    if (video.srcObject === null || video.videoWidth === 0) return;
+    still.width = video.videoWidth;
+    still.height = video.videoHeight;
+    still.getContext("2d")?.drawImage(video, 0, 0);
+    this.#freeze(true);
+    video.srcObject = null;
+  }
+
   /** Take the picture away, as at the end of a session. */
   clear() {
     this.#options.video.srcObject = null;
-    this.#options.cursor.hidden = true;
+    this.#freeze(false);
+    this.cursor.forget();
+  }
+
+  /** @param {boolean} frozen */
+  #freeze(frozen) {
+    this.#options.still.hidden = !frozen;
+    this.#options.surface.classList.toggle("frozen", frozen);
   }
 
   /**
@@ -91,10 +118,12 @@ export class View {
   }
 
   #arrange() {
-    const { stage, surface, video, bar } = this.#options;
+    const { stage, surface, video, still, bar } = this.#options;
     const size = { width: stage.clientWidth, height: stage.clientHeight };
     this.#box = fit(size, this.#screen, devicePixelRatio, bar.offsetHeight);
-    for (const side of /** @type {const} */ (["left", "top", "width", "height"])) video.style[side] = `${this.#box[side]}px`;
+    for (const side of /** @type {const} */ (["left", "top", "width", "height"])) {
+      video.style[side] = still.style[side] = `${this.#box[side]}px`;
+    }
     surface.classList.toggle("sharp", Math.abs((this.#box.width * devicePixelRatio) / this.#screen.width - 1) < 0.001);
     this.cursor.place(this.#box, this.#screen);
   }

@@ -10,8 +10,8 @@ const PIXELS_PER_NOTCH = 60;
 const LINES_PER_NOTCH = 3;
 /** `wheelDelta` of one notch of a wheel that clicks; every browser reports multiples of it for such wheels. */
 const CLICK = 120;
-/** Smallest pixel delta of a wheel that clicks; less is a trackpad. */
-const SMALLEST_CLICK = 90;
+/** `wheelDelta` of one px of a trackpad, in every browser. */
+const TRACKPAD = -3;
 /** Most notches of one event; a free-spinning wheel must not bury the remote in scrolling. */
 const MOST_NOTCHES = 20;
 /** Milliseconds of rest after which what was kept is forgotten. */
@@ -49,7 +49,8 @@ export class NotchCounter {
 function notches(delta, wheelDelta, mode) {
   if (mode === 1) return -delta / LINES_PER_NOTCH;
   if (mode === 2) return -delta * 10;
-  if (wheelDelta && wheelDelta % CLICK === 0 && Math.abs(delta) >= SMALLEST_CLICK) return wheelDelta / CLICK;
+  const clicks = wheelDelta && wheelDelta % CLICK === 0 && Math.abs(wheelDelta - TRACKPAD * delta) > 1;
+  if (clicks) return wheelDelta / CLICK;
   return -delta / PIXELS_PER_NOTCH;
 }
 

@@ -31,17 +31,27 @@ class Browser:
     context: BrowserContext
     complaints: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
+    own: set[str] = field(default_factory=set)
 
-    def open(self, url: str | None = None) -> Page:
+    def open(self, url: str, own_clock: bool = False) -> Page:
+        """Open the page; with a clock of its own a test may let time pass in it."""
         page = self.context.new_page()
         page.on("console", lambda message: self.complain(message.type, message.text))
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("request", lambda request: self.requests.append(request.url))
         page.on("websocket", lambda socket: self.requests.append(socket.url))
         page.set_viewport_size({"width": WIDE["width"], "height": WIDE["height"]})
-        if url is not None:
-            page.goto(url)
+        if own_clock:
+            page.clock.install()
+        self.own.add(url.removeprefix("http://"))
+        page.goto(url)
         return page
+
+    def is_own(self, url: str) -> bool:
+        """Whether an address is below one of the pages'; blob: and data: never leave the browser."""
+        if url.startswith(("blob:", "data:")):
+            return True
+        return any(url.split("://", 1)[1].startswith(own) for own in self.own)
 
     def complain(self, kind: str, text: str) -> None:
         if kind in ("error", "warning"):
@@ -49,11 +59,11 @@ class Browser:
 
 
 @pytest.fixture(scope="session")
-def _context(_playwright: Playwright) -> Iterator[BrowserContext]:
+def chromium(_playwright: Playwright) -> Iterator[BrowserContext]:
     home = Path(tempfile.mkdtemp(prefix="page-tests-"))
     arguments: list[str] = []
     launcher = home / "chromium"
-    launcher.write_text(f"#!/bin/sh\nexec {as_user(home)} chromium \"$@\"\n")
+    launcher.write_text(f'#!/bin/sh\nexec {as_user(home)} chromium "$@"\n')
     launcher.chmod(0o755)
     context = _playwright.chromium.launch_persistent_context(
         home / "profile",
@@ -82,14 +92,16 @@ def as_user(home: Path) -> str:
 
 
 @pytest.fixture
-def browser(_context: BrowserContext) -> Iterator[Browser]:
+def browser(chromium: BrowserContext) -> Iterator[Browser]:
     """The browser; afterwards no page may have complained or asked anybody but its own server."""
-    _context.clear_cookies()
-    browser = Browser(_context)
-    before = set(_context.pages)
+    chromium.clear_cookies()
+    browser = Browser(chromium)
+    before = set(chromium.pages)
     yield browser
-    for page in set(_context.pages) - before:
+    for page in set(chromium.pages) - before:
         page.close()
+    assert browser.complaints == []
+    assert not [url for url in browser.requests if not browser.is_own(url)]
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
 """A small room that speaks the page's protocol.
 
-It stands in for the whole server, which needs a display, a browser and sound, so that the page is tested alone and can
-be shown what a healthy server never does: silence, refusals, sudden ends. HTTP, WebSocket and WebRTC are real.
+It stands in for the whole server, which needs a display, a browser and sound, so that the page is tested
+alone and can be shown what a healthy server never does: silence, refusals, sudden ends. HTTP, WebSocket and
+WebRTC are real.
 """
 
 import asyncio
@@ -28,7 +29,8 @@ PASSWORD = "neko"
 PREFIX = "/rooms/one"
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
-    "connect-src 'self' ws: wss:; media-src 'self' blob:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    "connect-src 'self' ws: wss:; media-src 'self' blob:; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'"
 )
 
 T = TypeVar("T")
@@ -59,8 +61,20 @@ def profile(name: str, **changes: bool) -> Json:
     bits = dict.fromkeys(
         ("can_login", "can_connect", "can_watch", "can_host", "can_share_media", "can_access_clipboard"), True
     )
-    rest = {"is_admin": False, "sends_inactive_cursor": False, "can_see_inactive_cursors": False, "plugins": None}
+    rest = {
+        "is_admin": False,
+        "sends_inactive_cursor": False,
+        "can_see_inactive_cursors": False,
+        "plugins": None,
+    }
     return {"name": name, **bits, **rest, **changes}
+
+
+class NothingToShow(VideoStreamTrack):
+    """A video track without a single frame."""
+
+    async def recv(self) -> Any:
+        return await asyncio.Event().wait()
 
 
 class RoomServer:
@@ -87,6 +101,7 @@ class RoomServer:
         self.login_answer: tuple[int, Json, dict[str, str]] | None = None
         self.accepting = True
         self.giving_media = True
+        self.showing = True
         self.heard: list[Json] = []
         self.input: list[bytes] = []
         self.posts: list[str] = []
@@ -96,8 +111,6 @@ class RoomServer:
             uvicorn.Config(self._app(), port=0, log_level="error", ws="websockets-sansio", lifespan="off")
         )
         self._thread = threading.Thread(target=self._run, daemon=True)
-
-    # Life -------------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         self._thread.start()
@@ -131,8 +144,6 @@ class RoomServer:
     async def _close_peers(self) -> None:
         for peer in list(self.peers.values()):
             await peer.close()
-
-    # What a test does to the page ----------------------------------------------------------------------------------
 
     def tell(self, session: str, event: str, payload: object = None) -> None:
         self.call(self._send(session, event, payload))
@@ -170,8 +181,6 @@ class RoomServer:
 
     def said(self, event: str) -> list[Json]:
         return [message for message in list(self.heard) if message["event"] == event]
-
-    # HTTP --------------------------------------------------------------------------------------------------------
 
     def _app(self) -> Starlette:
         routes: list[BaseRoute] = [
@@ -235,8 +244,6 @@ class RoomServer:
         elif action.startswith("give/"):
             await self._set_controller(action.removeprefix("give/"), actor or "")
         return Response(status_code=204)
-
-    # WebSocket ---------------------------------------------------------------------------------------------------
 
     async def _socket(self, socket: WebSocket) -> None:
         if not self.accepting:
@@ -323,8 +330,6 @@ class RoomServer:
     async def _released(self, session: str, _: Any) -> None:
         await self._set_controller(None, session)
 
-    # WebRTC ------------------------------------------------------------------------------------------------------
-
     async def _provide(self, session: str, _: Any) -> None:
         if not self.giving_media:
             return
@@ -334,7 +339,7 @@ class RoomServer:
         peer = RTCPeerConnection()
         self.peers[session] = peer
         peer.addTrack(AudioStreamTrack())
-        peer.addTrack(VideoStreamTrack())
+        peer.addTrack(VideoStreamTrack() if self.showing else NothingToShow())
         channel = peer.createDataChannel("data")
         channel.on("message", lambda message: self.input.append(message))
         channel.on("open", lambda: self.channels.__setitem__(session, channel))

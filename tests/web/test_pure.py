@@ -1,18 +1,24 @@
 """The page's pure modules, evaluated in the browser they are made for."""
 
 import struct
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import BrowserContext, Page
 
-from tests.web.conftest import Browser
 from tests.web.room_server import RoomServer
 
 
-@pytest.fixture
-def page(browser: Browser, room: RoomServer) -> Page:
-    return browser.open(room.url)
+@pytest.fixture(scope="module")
+def page(chromium: BrowserContext) -> Iterator[Page]:
+    room = RoomServer()
+    room.start()
+    page = chromium.new_page()
+    page.goto(room.url)
+    yield page
+    page.close()
+    room.stop()
 
 
 def evaluate(page: Page, module: str, expression: str, argument: Any = None) -> Any:
@@ -81,7 +87,7 @@ def test_each_key_has_its_keysym(page: Page) -> None:
 
 
 def test_shortcuts_work_in_every_script(page: Page) -> None:
-    key = {"key": "с", "code": "KeyC", "location": 0, "ctrlKey": True}  # noqa: RUF001 - a Cyrillic letter
+    key = {"key": "с", "code": "KeyC", "location": 0, "ctrlKey": True}
     assert evaluate(page, "keysym.js", "m.keysymOf(a, false)", key) == ord("c")
     assert evaluate(page, "keysym.js", "m.keysymOf(a, false)", key | {"altGraph": True}) == 0x01000441
     option = {"key": "å", "code": "KeyA", "location": 0, "altKey": True}
@@ -155,8 +161,16 @@ def test_the_picture_fits(
 def test_a_point_is_the_pixel_under_it(page: Page) -> None:
     script = """a.map(([x, y]) => m.toScreen({x, y}, {left: 10, top: 20, width: 640, height: 360},
                                               {width: 1280, height: 720}))"""
-    points = evaluate(page, "geometry.js", script, [(10, 20), (10.5, 20.5), (649.9, 379.9), (0, 0), (999, 999)])
-    assert [(point["x"], point["y"]) for point in points] == [(0, 0), (1, 1), (1279, 719), (0, 0), (1279, 719)]
+    points = evaluate(
+        page, "geometry.js", script, [(10, 20), (10.5, 20.5), (649.9, 379.9), (0, 0), (999, 999)]
+    )
+    assert [(point["x"], point["y"]) for point in points] == [
+        (0, 0),
+        (1, 1),
+        (1279, 719),
+        (0, 0),
+        (1279, 719),
+    ]
 
 
 def wheel(y: float, wheel_y: float | None = None, mode: int = 0, time: float = 0) -> dict[str, float | None]:
@@ -168,6 +182,7 @@ def wheel(y: float, wheel_y: float | None = None, mode: int = 0, time: float = 0
     [
         ([wheel(100, -120)], [-1]),  # one click down, Windows
         ([wheel(-120, 120)], [1]),  # one click up, Linux
+        ([wheel(66.7, -120)], [-1]),  # one click on a page zoomed to 150 %
         ([wheel(3, mode=1)], [-1]),  # Firefox counts lines
         ([wheel(1, mode=1)] * 3, [0, 0, -1]),
         ([wheel(20, -60)] * 6, [0, 0, -1, 0, 0, -1]),  # a trackpad, in parts of a notch
@@ -182,20 +197,24 @@ def test_parts_of_a_notch_add_up(page: Page, events: list[Any], notches: list[in
 
 
 def test_waiting_grows_and_is_bounded(page: Page) -> None:
-    delays = evaluate(page, "retry.js", "[1, 2, 3, 9, 400].flatMap((n) => [m.retryDelay(n, 0), m.retryDelay(n, 0.999999)])")
+    delays = evaluate(
+        page, "retry.js", "[1, 2, 3, 9, 400].flatMap((n) => [m.retryDelay(n, 0), m.retryDelay(n, 0.999999)])"
+    )
     assert delays == [250, 500, 500, 1000, 1000, 2000, 7500, 15000, 7500, 15000]
 
 
 def test_no_state_is_without_a_sentence(page: Page) -> None:
     script = """(() => {
       const said = [];
-      for (const phase of ['checking', 'signed-out', 'signing-in', 'connecting', 'live', 'reconnecting', 'ended'])
+      const phases = ['checking', 'signed-out', 'signing-in', 'connecting', 'live', 'reconnecting', 'ended'];
+      for (const phase of phases)
       for (const media of ['none', 'connecting', 'connected', 'interrupted'])
       for (const bits of Array(64).keys()) {
         const bit = (n) => Boolean(bits & (1 << n));
         said.push(m.describe({phase, media, picture: bit(0), mediaAttempt: bit(1) ? 3 : 1, canWatch: bit(2),
           isPrivate: bit(3), inControl: bit(4), controller: bit(5) ? 'Ann' : null, asked: false,
-          lost: {why: 'w', attempt: 2, since: 0, next: 5}, end: {title: 'E', detail: 'D.', action: null}}).sentence);
+          lost: {why: 'w', attempt: 2, since: 0, next: 5},
+          end: {title: 'E', detail: 'D.', action: null}}).sentence);
       }
       return said;
     })()"""
