@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import plugins.scaletozero.marker
+from tests.scaletozero.conftest import Said
 from tests.scaletozero.crashing_server import POINTS
 from tests.scaletozero.server_parts import CommandPipe, Server
 from tests.waiting import until
@@ -53,28 +54,29 @@ TAKEN_BACK = {"held": "-"}
 
 @pytest.mark.parametrize("point", POINTS)
 async def test_the_next_start_takes_back_what_was_surely_made_and_nothing_else(
-    point: str, pipe: CommandPipe, tmp_path: Path, boot_id: Path, capsys: pytest.CaptureFixture[str]
+    point: str, pipe: CommandPipe, tmp_path: Path, boot_id: Path, said: Said
 ) -> None:
     crash_at(point, pipe, tmp_path / "run", boot_id)
     assert pipe.commands == WRITTEN_BEFORE[point]
     await restart(pipe, tmp_path / "run")
     assert pipe.commands == WRITTEN_BEFORE[point] + TAKEN_BACK.get(point, "")
-    said = capsys.readouterr().out
-    assert ("taking back what an earlier run left" in said) == (point == "held")
-    assert (f"echo -n '=0' > {pipe.path}" in said) == (point != "held")
+    assert len(said.of("taking back what an earlier run left")) == (point == "held")
+    remedies = [line["remedy"] for line in said.of("left alone")]
+    assert remedies == ([] if point == "held" else [f"if nothing else uses it: echo -n '=0' > {pipe.path}"])
+    said.all.clear()
     await restart(pipe, tmp_path / "run")
     assert pipe.commands == WRITTEN_BEFORE[point] + TAKEN_BACK.get(point, "")
-    assert "earlier run" not in capsys.readouterr().out
+    assert [line for line in said.all if "reason" in line] == []
 
 
 async def test_after_a_reboot_the_marker_means_nothing(
-    pipe: CommandPipe, tmp_path: Path, boot_id: Path, capsys: pytest.CaptureFixture[str]
+    pipe: CommandPipe, tmp_path: Path, boot_id: Path, said: Said
 ) -> None:
     crash_at("held", pipe, tmp_path / "run", boot_id)
     boot_id.write_text("another boot\n")
     await restart(pipe, tmp_path / "run")
     assert pipe.commands == "+"
-    assert "from another boot" in capsys.readouterr().out
+    assert "from another boot" in said.of("nothing to take back")[0]["reason"]
 
 
 async def test_somebody_who_comes_at_once_uses_what_the_crash_left(

@@ -102,7 +102,7 @@ async def test_a_stuck_file_costs_the_loop_nothing(gate: GateController, file: F
         gate.release(session(str(n)))
         gate.snapshot()
         longest = max(longest, time.monotonic() - began)
-    assert longest < 0.05, "a caller waited for the file"
+    assert longest < 0.25, "a caller waited for the file"
     assert gate.snapshot().gate is Gate.FAILING
     file.set_mode(Mode.WORKS)
     await until(lambda: gate.snapshot().gate is Gate.HELD, within=5, what="the gate is held")
