@@ -2,6 +2,7 @@
 
 import enum
 import shutil
+import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -166,6 +167,7 @@ class Browser:
         return await ChildProcess.start(
             "browser", [self.command(), *self.arguments()],
             account=self._account, environment=self._environment, directory=self._directory,
+            stop_signal=signal.SIGINT,  # at SIGTERM it leaves in a hurry and forgets recent cookies
         )  # fmt: skip
 
     def _started(self, child: ChildProcess) -> None:

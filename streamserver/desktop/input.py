@@ -29,7 +29,11 @@ LAST_BUTTON = 10
 MAX_SCROLL = 50
 """Most notches one scroll makes; the rest is dropped."""
 MAX_WAITING = 512
-"""Most actions that wait for a spare key; later ones are dropped."""
+"""Most actions that wait for a spare key or for a busy X server; later ones are dropped."""
+RETRY_INTERVAL = 0.01
+"""Seconds until a busy X server is asked again whether it takes input."""
+MAPPING_DELAY = 0.03
+"""Seconds between lending a key and pressing it: Chromium takes a new mapping in a task of its own."""
 CONTROL_L = 0xFFE3
 
 _MAPPING_KEYBOARD = 1
@@ -72,6 +76,7 @@ class Input:
         self._spare = SpareKeys(())
         self._waiting: deque[Action] = deque()
         self._timer: Timer | None = None
+        self._overflowing = False
 
     @property
     def position(self) -> tuple[int, int]:
@@ -94,12 +99,12 @@ class Input:
 
     def detach(self, restore: bool = False) -> None:
         """Forget the X server; with `restore` first let everything go and give its keys back."""
-        if restore:
-            self.reset()
+        self._drop_waiting()
+        if restore and self._devices is not None and self._devices.ready():
+            self._release_all()
             for keycode in self._spare.lent:
                 self._put_symbols(keycode, (keysyms.NO_SYMBOL, keysyms.NO_SYMBOL))
             self._flush()
-        self._drop_waiting()
         self._keys.release_all()
         self._buttons.release_all()
         self._devices = None
@@ -150,7 +155,8 @@ class Input:
             now = self._clock()
             if code in self._buttons:
                 self._buttons.renew(code, now)
-            elif 1 <= code <= LAST_BUTTON and self._fake(BUTTON_PRESS, code):
+            elif 1 <= code <= LAST_BUTTON:
+                self._fake(BUTTON_PRESS, code)
                 self._buttons.press(code, code, now)
 
         self._do(act)
@@ -187,7 +193,7 @@ class Input:
 
     def keypress(self, *symbols: int) -> None:
         """Let everything go, press these keysyms in order, release them in reverse: a chord or one key."""
-        self.reset()
+        self._do(self._release_all)
         for keysym in symbols:
             self.key_down(keysym)
         for keysym in reversed(symbols):
@@ -196,20 +202,25 @@ class Input:
     def reset(self) -> None:
         """Release every key and button and forget what was waiting."""
         self._drop_waiting()
+        self._do(self._release_all)
+
+    def release_forgotten(self) -> None:
+        """Release what has been down for the hold limit without being renewed; call it once a second."""
+
+        def act() -> None:
+            now = self._clock()
+            for code in self._keys.release_expired(now):
+                self._fake(KEY_RELEASE, code)
+            for code in self._buttons.release_expired(now):
+                self._fake(BUTTON_RELEASE, code)
+
+        self._do(act)
+
+    def _release_all(self) -> None:
         for code in self._keys.release_all():
             self._fake(KEY_RELEASE, code)
         for code in self._buttons.release_all():
             self._fake(BUTTON_RELEASE, code)
-        self._flush()
-
-    def release_forgotten(self) -> None:
-        """Release what has been down for the hold limit without being renewed; call it once a second."""
-        now = self._clock()
-        for code in self._keys.release_expired(now):
-            self._fake(KEY_RELEASE, code)
-        for code in self._buttons.release_expired(now):
-            self._fake(BUTTON_RELEASE, code)
-        self._flush()
 
     def _press(self, keysym: int) -> float | None:
         now = self._clock()
@@ -225,11 +236,12 @@ class Input:
             if loan is None:
                 return self._spare.wait(now, self._keys.codes)
             self._put_symbols(loan.keycode, loan.symbols)
-            code = loan.keycode
+            self._flush()
+            return MAPPING_DELAY
         if self._keys.release_code(code):
             self._fake(KEY_RELEASE, code)
-        if self._fake(KEY_PRESS, code):
-            self._keys.press(keysym, code, now)
+        self._fake(KEY_PRESS, code)
+        self._keys.press(keysym, code, now)
         return None
 
     def _modifiers(self) -> Modifiers:
@@ -245,46 +257,57 @@ class Input:
         return max(0, min(int(x), width - 1)), max(0, min(int(y), height - 1))
 
     def _do(self, action: Callable[[], object]) -> None:
-        """Run the action now, or after those that wait for a spare key."""
-        if self._waiting:
-            if len(self._waiting) < MAX_WAITING:
-                self._waiting.append(_as_action(action))
+        """Run the action now, or in its turn when others wait."""
+        if self._devices is None:
             return
-        self._attempt(_as_action(action))
-        self._flush()
-
-    def _attempt(self, action: Action) -> None:
-        delay = action()
-        if delay is not None:
-            self._waiting.appendleft(action)
-            call_later = self._call_later or asyncio.get_running_loop().call_later
-            self._timer = call_later(delay, self._continue)
+        if len(self._waiting) >= MAX_WAITING:
+            if not self._overflowing:
+                log.warning("the X server does not take input; further input is dropped", waiting=MAX_WAITING)
+            self._overflowing = True
+            return
+        self._waiting.append(_as_action(action))
+        if self._timer is None:
+            self._continue()
 
     def _continue(self) -> None:
         self._timer = None
-        while self._waiting and self._timer is None:
-            self._attempt(self._waiting.popleft())
+        while self._waiting and self._devices is not None:
+            if not self._devices.ready():
+                self._resume_in(RETRY_INTERVAL)
+                return
+            delay = self._waiting[0]()
+            if delay is not None:
+                self._flush()
+                self._resume_in(delay)
+                return
+            self._waiting.popleft()
+        self._overflowing = False
         self._flush()
+
+    def _resume_in(self, seconds: float) -> None:
+        call_later = self._call_later or asyncio.get_running_loop().call_later
+        self._timer = call_later(seconds, self._continue)
 
     def _drop_waiting(self) -> None:
         self._waiting.clear()
+        self._overflowing = False
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
-    def _fake(self, kind: int, detail: int, x: int = 0, y: int = 0) -> bool:
+    def _fake(self, kind: int, detail: int, x: int = 0, y: int = 0) -> None:
         try:
-            return self._devices is not None and self._devices.fake(kind, detail, x, y)
+            if self._devices is not None:
+                self._devices.fake(kind, detail, x, y)
         except xcffib.XcffibException as error:
             self._lost(error)
-            return False
 
-    def _put_symbols(self, keycode: int, symbols: tuple[int, int]) -> bool:
+    def _put_symbols(self, keycode: int, symbols: tuple[int, int]) -> None:
         try:
-            return self._devices is not None and self._devices.put_symbols(keycode, symbols)
+            if self._devices is not None:
+                self._devices.put_symbols(keycode, symbols)
         except xcffib.XcffibException as error:
             self._lost(error)
-            return False
 
     def _flush(self) -> None:
         try:

@@ -15,7 +15,9 @@ from streamserver.logs import get_logger
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/games"
 """Where children find programs, when we have no PATH ourselves."""
 STOP_GRACE = 5.0
-"""Seconds between SIGTERM and SIGKILL."""
+"""Seconds that a program gets to end after it was asked to."""
+TERM_GRACE = 2.0
+"""Seconds between SIGTERM and SIGKILL for a program that ignored a gentler signal."""
 KILL_WAIT = 5.0
 """Seconds that the kernel gets to take a killed process away."""
 MAX_LINE = 500
@@ -49,9 +51,10 @@ def base_environment(account: Account, runtime_dir: Path) -> dict[str, str]:
 class ChildProcess:
     """One running program, in a session of its own."""
 
-    def __init__(self, name: str, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, name: str, process: asyncio.subprocess.Process, stop_signal: signal.Signals) -> None:
         """Use `start`."""
         self.name = name
+        self._stop_signal = stop_signal
         self._process = process
         self._output = asyncio.create_task(self._log_output(), name=f"output of {name}")
 
@@ -65,8 +68,11 @@ class ChildProcess:
         environment: Mapping[str, str],
         directory: Path,
         keep_open: Sequence[int] = (),
+        stop_signal: signal.Signals = signal.SIGTERM,
     ) -> "ChildProcess":
         """Start a program as that user, in that directory; `keep_open` are descriptors it inherits.
+
+        `stop_signal` is what asks it to end.
 
         Raises:
             DesktopError: the program does not exist or cannot be started.
@@ -93,7 +99,7 @@ class ChildProcess:
         except OSError as error:
             raise DesktopError(f"cannot start {name} ({program}): {error}") from error
         log.debug("started", program=name, pid=process.pid, user=account.name)
-        return cls(name, process)
+        return cls(name, process, stop_signal)
 
     @property
     def pid(self) -> int:
@@ -110,18 +116,23 @@ class ChildProcess:
         return await self._process.wait()
 
     async def stop(self, grace: float = STOP_GRACE) -> None:
-        """End it and everything it started: SIGTERM, and after `grace` seconds SIGKILL."""
-        if self.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.terminate()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._process.wait(), grace)
+        """End it and everything it started: ask, and after `grace` seconds use SIGKILL."""
+        await self._ask(self._stop_signal, grace)
+        if self._stop_signal != signal.SIGTERM:
+            await self._ask(signal.SIGTERM, TERM_GRACE)
         self._kill_session()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._process.wait(), KILL_WAIT)
         self._output.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._output
+
+    async def _ask(self, number: signal.Signals, grace: float) -> None:
+        if self.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(number)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._process.wait(), grace)
 
     def _kill_session(self) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -7,22 +7,17 @@ import xcffib.xkb
 import xcffib.xproto
 import xcffib.xtest
 
-from streamserver.logs import get_logger
-
 KEY_PRESS, KEY_RELEASE, BUTTON_PRESS, BUTTON_RELEASE, MOTION = 2, 3, 4, 5, 6
 """Event types of FakeInput (X11 protocol, events)."""
 
 _CORE_KEYBOARD = 0x100
 _ALL_MODIFIERS = 0xFF
 
-log = get_logger("desktop")
-
 
 class TestDevices:
     """Keyboard and pointer of one connection.
 
-    Nothing here waits, except where round trips are named: a server that does not read its socket (stopped or
-    overloaded) gets nothing, and that is logged once.
+    Nothing here waits, except where round trips are named, as long as callers ask `ready` before they send.
     """
 
     __test__ = False  # not a test case, whatever pytest thinks of the name
@@ -42,7 +37,6 @@ class TestDevices:
         self._xtest.GetVersion(2, 2).reply()
         self._writable = select.poll()
         self._writable.register(connection.get_file_descriptor(), select.POLLOUT)
-        self._stalled = False
         self.clear_locks()
 
     def read_mapping(self) -> dict[int, tuple[int, ...]]:
@@ -67,28 +61,18 @@ class TestDevices:
         keyboard.LatchLockState(_CORE_KEYBOARD, _ALL_MODIFIERS, 0, True, 0, 0, False, 0)
         self._connection.flush()
 
-    def fake(self, kind: int, detail: int, x: int = 0, y: int = 0) -> bool:
-        """Queue an event (`detail`: keycode or button); return whether it will be sent."""
-        if not self._ready():
-            return False
-        self._xtest.FakeInput(kind, detail, 0, self.root if kind == MOTION else 0, x, y, 0)
-        return True
+    def ready(self) -> bool:
+        """Whether the server takes requests now; if so, `flush` will not wait (a few kB at a time)."""
+        return bool(self._writable.poll(0))
 
-    def put_symbols(self, keycode: int, symbols: tuple[int, int]) -> bool:
-        """Queue the change of a key's symbols, without and with Shift; return whether it will be sent."""
-        if not self._ready():
-            return False
+    def fake(self, kind: int, detail: int, x: int = 0, y: int = 0) -> None:
+        """Queue an event; `detail` is the keycode or button."""
+        self._xtest.FakeInput(kind, detail, 0, self.root if kind == MOTION else 0, x, y, 0)
+
+    def put_symbols(self, keycode: int, symbols: tuple[int, int]) -> None:
+        """Queue the change of a key's symbols, without and with Shift."""
         self._core.ChangeKeyboardMapping(1, keycode, len(symbols), list(symbols))
-        return True
 
     def flush(self) -> None:
         """Send what is queued."""
-        if self._ready():
-            self._connection.flush()
-
-    def _ready(self) -> bool:
-        ready = bool(self._writable.poll(0))
-        if ready == self._stalled:
-            self._stalled = not ready
-            log.warning("the X server takes input again" if ready else "the X server does not take input")
-        return ready
+        self._connection.flush()
