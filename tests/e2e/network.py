@@ -1,0 +1,57 @@
+"""A network namespace joined to this machine by one cable that a test can pull."""
+
+import itertools
+import os
+import subprocess
+from types import TracebackType
+from typing import Self
+
+_numbers = itertools.count(1)
+
+
+def _ip(*arguments: str, check: bool = True) -> None:
+    subprocess.run(["ip", *arguments], check=check, capture_output=not check)
+
+
+class Namespace:
+    """A host of its own at `address`; this machine is `gateway` to it. Needs root; removed on exit."""
+
+    def __init__(self) -> None:
+        number = next(_numbers)
+        self.name = f"catnap-{os.getpid()}-{number}"
+        self._cable = f"cn{os.getpid() % 100000}x{number}"
+        network = (
+            f"10.{(os.getpid() >> 6) % 200 + 20}.{os.getpid() % 64 * 4 + number // 60}.{number % 60 * 4}"
+        )
+        prefix, _, last = network.rpartition(".")
+        self.gateway = f"{prefix}.{int(last) + 1}"
+        self.address = f"{prefix}.{int(last) + 2}"
+
+    def __enter__(self) -> Self:
+        _ip("netns", "add", self.name)
+        try:
+            _ip("link", "add", self._cable, "type", "veth", "peer", "name", "eth0", "netns", self.name)
+            _ip("addr", "add", f"{self.gateway}/30", "dev", self._cable)
+            _ip("link", "set", self._cable, "up")
+            _ip("-n", self.name, "addr", "add", f"{self.address}/30", "dev", "eth0")
+            _ip("-n", self.name, "link", "set", "eth0", "up")
+            _ip("-n", self.name, "link", "set", "lo", "up")
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _ip("link", "del", self._cable, check=False)
+        _ip("netns", "del", self.name, check=False)
+
+    def pull_cable(self) -> None:
+        """Drop every packet from now on, without a word to either end."""
+        _ip("link", "set", self._cable, "down")
+
+    def plug_cable(self) -> None:
+        """Let packets through again."""
+        _ip("link", "set", self._cable, "up")
+        _ip("addr", "replace", f"{self.gateway}/30", "dev", self._cable)
