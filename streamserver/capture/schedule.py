@@ -7,8 +7,14 @@ from dataclasses import dataclass
 KEYFRAME_INTERVAL = 0.3
 """Seconds between two key frames at least; requests that come closer together share one."""
 
-REFINEMENT_LIMIT = 15
+REFINEMENT_LIMIT = 60
 """Pictures encoded at most after the last change to bring a coarse picture up to quality."""
+
+REFINEMENT_GAIN = 0.2
+"""dB that refinement must gain to go on."""
+
+REFINEMENT_PATIENCE = 4
+"""Refinements in a row without such a gain after which it ends: the picture is as good as it gets."""
 
 NEVER = float("inf")
 
@@ -22,31 +28,54 @@ class Step:
     wait: float | None = None
 
 
+class Refinement:
+    """How often an unchanged picture is worth encoding again. Quality is PSNR in dB."""
+
+    def __init__(self, settled: float) -> None:
+        self._settled = settled
+        self._best = -NEVER
+        self._patience = 0
+        self._left = 0
+
+    @property
+    def wanted(self) -> bool:
+        """Whether another one is worth it."""
+        return self._left > 0 and self._patience > 0
+
+    def begin(self, quality: float) -> None:
+        """Note a picture of something new."""
+        self._left = 0 if quality >= self._settled else REFINEMENT_LIMIT
+        self._patience = REFINEMENT_PATIENCE
+        self._best = quality
+
+    def refined(self, quality: float) -> None:
+        """Note the same picture encoded again."""
+        self._left = 0 if quality >= self._settled else self._left - 1
+        if quality >= self._best + REFINEMENT_GAIN:
+            self._best = quality
+            self._patience = REFINEMENT_PATIENCE
+        else:
+            self._patience -= 1
+
+
 class VideoSchedule:
     """Decides, for one stream, when a picture is encoded.
 
     * A change is encoded at once after a quiet time, else at the frame rate's next slot.
     * A key frame is encoded as soon as one is asked for and the last one is `keyframe_interval` ago.
-    * When the last picture came out coarser than `settled_qp` (the bit rate did not allow more), the
-      unchanged picture is encoded again, until it is settled or `refinement_limit` is reached.
+    * When the last picture is further from the screen than `settled_psnr` (the bit rate did not allow more),
+      the unchanged picture is encoded again as long as that helps.
     * Else nothing is encoded: a still screen costs nothing.
     """
 
     def __init__(
-        self,
-        fps: float,
-        settled_qp: float,
-        *,
-        keyframe_interval: float = KEYFRAME_INTERVAL,
-        refinement_limit: int = REFINEMENT_LIMIT,
+        self, fps: float, settled_psnr: float, *, keyframe_interval: float = KEYFRAME_INTERVAL
     ) -> None:
         self._interval = 1.0 / fps
-        self._settled_qp = settled_qp
         self._keyframe_interval = keyframe_interval
-        self._refinement_limit = refinement_limit
+        self._refinement = Refinement(settled_psnr)
         self._changed = True
         self._keyframe_wanted = True
-        self._refinements_left = 0
         self._next_slot = -NEVER
         self._last_keyframe = -NEVER
 
@@ -67,20 +96,18 @@ class VideoSchedule:
         keyframe_at = self._last_keyframe + self._keyframe_interval if self._keyframe_wanted else NEVER
         if now >= keyframe_at:
             return Step(encode=True, keyframe=True)
-        picture_at = self._next_slot if self._changed or self._refinements_left else NEVER
+        picture_at = self._next_slot if self._changed or self._refinement.wanted else NEVER
         if now >= picture_at:
             return Step(encode=True)
         due = min(keyframe_at, picture_at)
         return Step(encode=False, wait=None if due == NEVER else due - now)
 
-    def encoded(self, now: float, *, keyframe: bool, qp: float) -> None:
-        """Note that the picture taken at `now` was encoded with a mean quantiser of `qp` (0 is best)."""
+    def encoded(self, now: float, *, keyframe: bool, psnr: float) -> None:
+        """Note that the picture taken at `now` was encoded, and how near it is to the screen (dB)."""
         if self._changed or keyframe:
-            self._refinements_left = self._refinement_limit
-        elif self._refinements_left:
-            self._refinements_left -= 1
-        if qp <= self._settled_qp:
-            self._refinements_left = 0
+            self._refinement.begin(psnr)
+        else:
+            self._refinement.refined(psnr)
         self._changed = False
         if keyframe:
             self._keyframe_wanted = False

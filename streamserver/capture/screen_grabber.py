@@ -96,6 +96,10 @@ class ScreenGrabber:
                 self._size_in_doubt = True
         return self._damaged or self._size_in_doubt
 
+    def invalidate(self) -> None:
+        """Take the whole picture for out of date."""
+        self._damaged = self._everything = True
+
     def read(self) -> list[Rows]:
         """Bring the picture up to date and return the rows that were read.
 

@@ -14,7 +14,7 @@ from .rows import Rows
 from .schedule import Step, VideoSchedule
 from .screen_grabber import Display, ScreenGrabber
 from .worker import Worker
-from .x264 import SETTLED_QP, H264Encoder
+from .x264 import SETTLED_PSNR, H264Encoder
 from .yuv import convert_rows
 
 
@@ -43,8 +43,9 @@ class _Run:
         self._engine = engine
         self._worker = worker
         self._grabber = grabber
-        self._schedule = VideoSchedule(engine.fps, SETTLED_QP)
+        self._schedule = VideoSchedule(engine.fps, SETTLED_PSNR)
         self._encoder: H264Encoder | None = None
+        self._last_picture = 0.0
         self._poll = select.poll()
         self._poll.register(grabber.fileno(), select.POLLIN)
         self._poll.register(worker.fileno(), select.POLLIN)
@@ -84,8 +85,12 @@ class _Run:
             picture = encoder.writable_picture()
             for band in bands:
                 convert_rows(grabber.address, grabber.stride, picture, band)
+        large = step.keyframe or sum(band.height for band in bands) * 2 > grabber.height
+        if large and encoder.is_short_of_bits(captured_at - self._last_picture):
+            encoder.restart()
+        self._last_picture = captured_at
         encoded = encoder.encode(keyframe=step.keyframe)
-        self._schedule.encoded(captured_at, keyframe=encoded.keyframe, qp=encoded.qp)
+        self._schedule.encoded(captured_at, keyframe=encoded.keyframe, psnr=encoded.psnr)
         took = time.monotonic() - captured_at
         self._engine.metrics.encoded(len(encoded.data), took, keyframe=encoded.keyframe)
         stamp = rtp_time(captured_at, VIDEO_CLOCK_RATE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import dataclass
 from fractions import Fraction
@@ -12,6 +13,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
+from .bit_budget import BitBudget
 from .errors import CaptureError
 
 PROFILE_LEVEL_ID = "42e01f"
@@ -25,24 +27,30 @@ headers.
 RATE_FACTOR = 22
 """x264's constant rate factor: the quality of a picture when the bit rate is no limit. Lower is better."""
 
-SETTLED_QP = RATE_FACTOR + 6
-"""A picture coarser than this was limited by the bit rate: worth encoding again when the screen rests."""
+SETTLED_PSNR = 42.0
+"""dB: a picture further from the screen than this is worth encoding again when the screen rests.
+
+The quantiser would not tell: a picture of text that hits the bit rate's ceiling has sharp upper rows and
+blurred lower ones, at a mean quantiser that looks fine.
+"""
 
 VBV_SECONDS = 0.4
 """How much of the bit rate one burst may use, seconds: what a key frame may cost in delay on a full link."""
 
 _BT601 = 6  # AVCOL_SPC_SMPTE170M, and the same number for its primaries and its transfer curve
 _LIMITED = 1  # AVCOL_RANGE_MPEG
-_QP_TO_LAMBDA = 118  # FF_QP2LAMBDA of libavutil
+_MEASURE_PSNR = 1 << 15  # AV_CODEC_FLAG_PSNR: x264 compares output with input, 0.06 ms
+_STATISTICS = struct.Struct("<IBBH")  # head of AV_PKT_DATA_QUALITY_STATS
+_PEAK = 255
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedPicture:
-    """One Annex-B access unit, whether it is an IDR, and the mean quantiser x264 used for it."""
+    """One Annex-B access unit, whether it is an IDR, and how near its luma is to the screen's (PSNR, dB)."""
 
     data: bytes
     keyframe: bool
-    qp: float
+    psnr: float
 
 
 class H264Encoder:
@@ -60,14 +68,28 @@ class H264Encoder:
 
     def __init__(self, width: int, height: int, fps: float, bitrate: int) -> None:
         """Open it for an even size in px, `fps` at most and `bitrate` kbit/s; raises `CaptureError`."""
-        rate = Fraction(fps).limit_denominator(1001)
+        self.size = (width, height)
+        self._fps = fps
+        self._rate = Fraction(fps).limit_denominator(1001)
+        self._bitrate = bitrate
+        self._picture = VideoFrame(width, height, "yuv420p")
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin anew with the same picture: the next one is a key frame and may use a full allowance.
+
+        Costs 3 ms. Raises `CaptureError`.
+        """
+        width, height = self.size
+        bitrate = self._bitrate
         try:
             context = av.CodecContext.create("libx264", "w")
             assert isinstance(context, VideoCodecContext)
             context.width, context.height, context.pix_fmt = width, height, "yuv420p"
-            context.framerate, context.time_base = rate, 1 / rate
+            context.framerate, context.time_base = self._rate, 1 / self._rate
             context.thread_count = 1
             context.max_b_frames = 0
+            context.flags |= _MEASURE_PSNR
             context.color_range, context.colorspace = _LIMITED, _BT601
             context.color_primaries, context.color_trc = _BT601, _BT601
             context.options = {
@@ -81,14 +103,16 @@ class H264Encoder:
                 "x264-params": "keyint=infinite:scenecut=0:repeat-headers=1:annexb=1:aud=0:sliced-threads=0",
             }
             context.open()
-            self._picture = VideoFrame(width, height, "yuv420p")
         except (av.FFmpegError, ValueError) as error:
-            what = f"{width}x{height} at {fps} fps and {bitrate} kbit/s"
+            what = f"{width}x{height} at {self._fps} fps and {bitrate} kbit/s"
             raise CaptureError(f"x264 refuses {what}: {error}") from error
-        self.size = (width, height)
         self._context = context
-        self._time_base = 1 / rate
+        self._budget = BitBudget(bitrate * 1000, self._fps, VBV_SECONDS)
         self._count = 0
+
+    def is_short_of_bits(self, idle: float) -> bool:
+        """Whether a restart would give a large picture more bits, after `idle` seconds without one."""
+        return self._budget.is_outdated(idle)
 
     def writable_picture(self) -> VideoFrame:
         """Return the picture to change.
@@ -102,7 +126,7 @@ class H264Encoder:
     def encode(self, *, keyframe: bool) -> EncodedPicture:
         """Encode the picture as it is now. Raises `CaptureError` when the encoder fails."""
         picture = self._picture
-        picture.pts, picture.time_base = self._count, self._time_base
+        picture.pts, picture.time_base = self._count, 1 / self._rate
         picture.pict_type = PictureType.I if keyframe else PictureType.NONE
         try:
             packets = self._context.encode(picture)
@@ -112,12 +136,13 @@ class H264Encoder:
             raise CaptureError(f"x264 gave {len(packets)} access units for picture {self._count}, not one")
         self._count += 1
         packet = packets[0]
-        return EncodedPicture(bytes(packet), packet.is_keyframe, _quantiser(packet))
+        self._budget.spend(packet.size)
+        return EncodedPicture(bytes(packet), packet.is_keyframe, self._psnr(packet))
 
-
-def _quantiser(packet: Packet[VideoStream]) -> float:
-    statistics = bytes(packet.get_sidedata("quality_stats"))
-    if len(statistics) < 4:  # this build of libavcodec says nothing: take the picture for settled
-        return 0.0
-    (quality,) = struct.unpack_from("<I", statistics)
-    return float(quality) / _QP_TO_LAMBDA
+    def _psnr(self, packet: Packet[VideoStream]) -> float:
+        statistics = bytes(packet.get_sidedata("quality_stats"))
+        if len(statistics) < _STATISTICS.size + 8:  # this libavcodec does not say: take the picture as good
+            return math.inf
+        (squared_error,) = struct.unpack_from("<Q", statistics, _STATISTICS.size)
+        width, height = self.size
+        return 10 * math.log10(_PEAK**2 * width * height / max(squared_error, 1))

@@ -40,7 +40,7 @@ class Sound:
             "--daemonize=no",
             "--use-pid-file=no",
             "--exit-idle-time=-1",
-            "--load=module-null-sink sink_name=audio_output rate=48000 channels=2",
+            "--load=module-null-sink sink_name=audio_output rate=48000 channels=2 norewinds=1",
             f"--load=module-native-protocol-unix socket={self.directory}/socket auth-anonymous=1",
         )
         wait_until((self.directory / "socket").exists, within=10, what="pulseaudio listens")

@@ -4,10 +4,15 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamserver.capture.schedule import KEYFRAME_INTERVAL, REFINEMENT_LIMIT, VideoSchedule
+from streamserver.capture.schedule import (
+    KEYFRAME_INTERVAL,
+    REFINEMENT_LIMIT,
+    REFINEMENT_PATIENCE,
+    VideoSchedule,
+)
 
 FPS = 30.0
-GOOD, COARSE = 20.0, 40.0
+GOOD, COARSE = 45.0, 30.0
 
 
 @dataclass
@@ -15,8 +20,8 @@ class Run:
     """Drives a schedule in simulated time, as the engine does."""
 
     now: float = 100.0
-    qp: float = GOOD
-    schedule: VideoSchedule = field(default_factory=lambda: VideoSchedule(FPS, settled_qp=28))
+    psnr: float = GOOD
+    schedule: VideoSchedule = field(default_factory=lambda: VideoSchedule(FPS, settled_psnr=42))
     encoded: list[tuple[float, bool]] = field(default_factory=list)
 
     def until(self, end: float) -> None:
@@ -25,7 +30,7 @@ class Run:
             step = self.schedule.next(self.now)
             if step.encode:
                 self.encoded.append((self.now, step.keyframe))
-                self.schedule.encoded(self.now, keyframe=step.keyframe, qp=self.qp)
+                self.schedule.encoded(self.now, keyframe=step.keyframe, psnr=self.psnr)
                 continue
             if step.wait is None or self.now + step.wait > end:
                 self.now = max(self.now, end)
@@ -70,18 +75,26 @@ def test_requests_that_come_close_together_share_one_key_frame() -> None:
 
 
 def test_a_coarse_picture_is_refined_until_it_is_good() -> None:
-    run = Run(qp=COARSE)
+    run = Run(psnr=COARSE)
     run.until(100.1)
-    run.qp = GOOD
+    run.psnr = GOOD
     run.until(120)
     assert len(run.encoded) == 5
     assert not any(keyframe for _, keyframe in run.encoded[1:])
 
 
 def test_refinement_ends_even_if_it_never_gets_good() -> None:
-    run = Run(qp=COARSE)
+    run = Run(psnr=COARSE)
     run.until(120)
-    assert len(run.encoded) == 1 + REFINEMENT_LIMIT
+    assert len(run.encoded) == 1 + REFINEMENT_PATIENCE
+
+
+def test_refinement_that_gains_goes_on_for_a_bounded_time() -> None:
+    run = Run(psnr=COARSE)
+    for tick in range(300):
+        run.psnr = COARSE + tick * 0.01
+        run.until(run.now + 1 / FPS)
+    assert REFINEMENT_PATIENCE < len(run.encoded) <= 1 + REFINEMENT_LIMIT
 
 
 Happening = tuple[float, str]
@@ -96,9 +109,9 @@ def test_rates_hold_and_everything_is_answered(story: list[tuple[float, str, flo
     run = Run()
     run.until(run.now)
     unanswered: list[Happening] = []
-    for pause, what, qp in story:
+    for pause, what, psnr in story:
         run.until(run.now + pause)
-        run.qp = qp
+        run.psnr = psnr
         if what == "change":
             run.schedule.screen_changed()
         else:

@@ -100,6 +100,19 @@ async def test_a_new_listener_gets_a_key_frame_of_a_still_screen_at_once(
     assert mean_error(late.picture(), card) < 8
 
 
+async def test_a_key_frame_after_a_rest_is_as_sharp_as_the_first_one(
+    screen: XScreen, stream: CapturedStream
+) -> None:
+    screen.resize(1280, 720)
+    screen.draw_card(1, block=8)
+    first, late = Viewer(), Viewer()
+    stream.subscribe(first)
+    await quiet(first, seconds=0.7)  # the refinement of that picture has taken all the bits there were
+    stream.subscribe(late)
+    await quiet(late)
+    assert len(late.frames[0].data) > 0.8 * len(first.frames[0].data)
+
+
 async def test_requests_share_key_frames(stream: CapturedStream) -> None:
     viewer = Viewer()
     stream.subscribe(viewer)

@@ -7,7 +7,7 @@ from av.packet import Packet
 
 from streamserver.capture.errors import CaptureError
 from streamserver.capture.rows import Rows
-from streamserver.capture.x264 import PROFILE_LEVEL_ID, SETTLED_QP, EncodedPicture, H264Encoder
+from streamserver.capture.x264 import PROFILE_LEVEL_ID, SETTLED_PSNR, EncodedPicture, H264Encoder
 from streamserver.capture.yuv import BYTES_PER_PIXEL, convert_rows
 from tests.capture.viewer import mean_error, rgb
 from tests.capture.x_screen import Card
@@ -86,9 +86,9 @@ def test_a_picture_the_rate_did_not_allow_is_refined_when_it_rests() -> None:
     encoder = H264Encoder(640, 480, 30, 400)
     for n in range(30):
         moving = encode(encoder, noise(n, 640, 480, 8))
-    assert moving.qp > SETTLED_QP
+    assert moving.psnr < SETTLED_PSNR
     still = [encoder.encode(keyframe=False) for _ in range(30)]
-    assert still[-1].qp <= SETTLED_QP
+    assert still[-1].psnr >= SETTLED_PSNR
     assert sum(len(picture.data) for picture in still[:15]) * 8 < 400_000
 
 
