@@ -12,15 +12,19 @@ from streamserver.api.app import build_app
 from streamserver.api.context import ApiContext
 from streamserver.api.server import HttpServer
 from streamserver.capture.capture import Capture
+from streamserver.capture.errors import CaptureError
 from streamserver.config import Loaded
 from streamserver.desktop.desktop import Desktop
+from streamserver.desktop.errors import DesktopError
 from streamserver.logs import get_logger, setup_logging
 from streamserver.members.provider import make_provider
 from streamserver.metrics import new_registry
-from streamserver.plugins.contract import Managers
+from streamserver.plugins.contract import Managers, PluginError
 from streamserver.plugins.health import HealthRegistry
 from streamserver.plugins.manager import PluginManager, discover
+from streamserver.sessions.errors import SessionError
 from streamserver.sessions.manager import SessionManager
+from streamserver.webrtc.errors import WebRTCError
 from streamserver.webrtc.manager import WebRTCManager
 from streamserver.websocket.manager import WebSocketManager
 
@@ -28,6 +32,9 @@ log = get_logger("app")
 
 STOP_TIMEOUT = 5.0
 """Seconds each part may take to stop before we go on without it."""
+
+START_ERRORS = (OSError, CaptureError, DesktopError, PluginError, SessionError, WebRTCError)
+"""What parts raise when the machine or the configuration does not let them start: one sentence."""
 
 Stop = Callable[[], Awaitable[None]]
 
@@ -91,7 +98,7 @@ class App:
             )
         )
         http = HttpServer(api.asgi, settings.server, settings.session)
-        # Sessions say goodbye over sockets that still work, then the sockets go; plugins have drained by then.
+        # Stopped in this order: plugins drain, sessions say goodbye over sockets that still work, sockets go.
         self._stops.append(("http", http.stop))
         self._stops.append(("sessions", sessions.stop))
         self._stops.append(("plugins", plugins.shutdown))
@@ -160,7 +167,7 @@ def run(loaded: Loaded) -> int:
         asyncio.run(serve(loaded))
     except KeyboardInterrupt:
         return 130
-    except OSError as error:
-        log.error("cannot start", error=str(error))
+    except START_ERRORS as error:
+        log.error("cannot start", reason=str(error))
         return 1
     return 0

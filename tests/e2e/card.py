@@ -36,28 +36,29 @@ class ShownCard:
 
     def __enter__(self) -> Self:
         connection = self._connection
+        core = xcffib.xproto.xprotoExtension(connection)
         screen = connection.get_setup().roots[0]
-        geometry = connection.core.GetGeometry(screen.root).reply()
+        geometry = core.GetGeometry(screen.root).reply()
         window = connection.generate_id()
         mask = xcffib.xproto.CW.BackPixel | xcffib.xproto.CW.OverrideRedirect
-        connection.core.CreateWindow(
+        core.CreateWindow(
             screen.root_depth, window, screen.root, 0, 0, geometry.width, geometry.height, 0,
             xcffib.xproto.WindowClass.InputOutput, screen.root_visual, mask, [0, 1],
         )  # fmt: skip
-        connection.core.MapWindow(window)
+        core.MapWindow(window)
         context = connection.generate_id()
         for index, colour in enumerate(self._card.colours):
             row, column = divmod(index, COLUMNS)
             left, right = (geometry.width * edge // COLUMNS for edge in (column, column + 1))
             top, bottom = (geometry.height * edge // ROWS for edge in (row, row + 1))
             if index == 0:
-                connection.core.CreateGC(context, window, xcffib.xproto.GC.Foreground, [colour])
+                core.CreateGC(context, window, xcffib.xproto.GC.Foreground, [colour])
             else:
-                connection.core.ChangeGC(context, xcffib.xproto.GC.Foreground, [colour])
+                core.ChangeGC(context, xcffib.xproto.GC.Foreground, [colour])
             block = xcffib.xproto.RECTANGLE.synthetic(left, top, right - left, bottom - top)
-            connection.core.PolyFillRectangle(window, context, 1, [block])
+            core.PolyFillRectangle(window, context, 1, [block])
         connection.flush()
-        connection.core.GetInputFocus().reply()
+        core.GetInputFocus().reply()
         return self
 
     def __exit__(

@@ -65,9 +65,7 @@ class Page:
     async def _picture(self, fits: Callable[[float], bool], card: Card, within: float) -> None:
         deadline = time.monotonic() + within
         while not fits(error := await error_of(self.tab, card)):
-            assert time.monotonic() < deadline, (
-                f"after {within} s the picture is {error:.1f}/255 off the card"
-            )
+            assert time.monotonic() < deadline, f"after {within} s the picture is {error:.1f}/255 off"
             await asyncio.sleep(POLL_INTERVAL)
 
     async def reads(self, sentence: str, within: float = 10) -> None:

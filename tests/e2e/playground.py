@@ -19,7 +19,8 @@ const centre = (element) => {
             screenY + outerHeight - innerHeight + box.y + box.height / 2];
 };
 report('loaded', {});
-new ResizeObserver(() => report('places', {field: centre(field), button: centre(button)})).observe(document.body);
+new ResizeObserver(() => report('places', {field: centre(field), button: centre(button)}))
+    .observe(document.body);
 addEventListener('resize', () => report('resized', innerWidth + 'x' + innerHeight));
 field.addEventListener('input', () => report('typed', field.value));
 button.addEventListener('click', () => report('clicked', 'button'));
