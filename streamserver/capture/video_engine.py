@@ -7,6 +7,7 @@ import time
 from contextlib import closing
 from dataclasses import dataclass
 
+from .bit_budget import BitBudget
 from .clock import rtp_time
 from .frames import VIDEO_CLOCK_RATE, EncodedFrame
 from .metrics import StreamMetrics
@@ -14,7 +15,7 @@ from .rows import Rows
 from .schedule import Step, VideoSchedule
 from .screen_grabber import Display, ScreenGrabber
 from .worker import Worker
-from .x264 import SETTLED_PSNR, H264Encoder
+from .x264 import SETTLED_PSNR, VBV_SECONDS, H264Encoder
 from .yuv import convert_rows
 
 
@@ -45,7 +46,7 @@ class _Run:
         self._grabber = grabber
         self._schedule = VideoSchedule(engine.fps, SETTLED_PSNR)
         self._encoder: H264Encoder | None = None
-        self._last_picture = 0.0
+        self._budget = BitBudget(engine.bitrate * 1000, engine.fps, VBV_SECONDS)
         self._poll = select.poll()
         self._poll.register(grabber.fileno(), select.POLLIN)
         self._poll.register(worker.fileno(), select.POLLIN)
@@ -86,10 +87,11 @@ class _Run:
             for band in bands:
                 convert_rows(grabber.address, grabber.stride, picture, band)
         large = step.keyframe or sum(band.height for band in bands) * 2 > grabber.height
-        if large and encoder.is_short_of_bits(captured_at - self._last_picture):
+        if large and self._budget.is_outdated(captured_at):
             encoder.restart()
-        self._last_picture = captured_at
+            self._budget.restarted()
         encoded = encoder.encode(keyframe=step.keyframe)
+        self._budget.spend(len(encoded.data), captured_at)
         self._schedule.encoded(captured_at, keyframe=encoded.keyframe, psnr=encoded.psnr)
         took = time.monotonic() - captured_at
         self._engine.metrics.encoded(len(encoded.data), took, keyframe=encoded.keyframe)
@@ -101,4 +103,5 @@ class _Run:
         encoder = self._encoder
         if encoder is None or encoder.size != (width, height):
             encoder = self._encoder = H264Encoder(width, height, self._engine.fps, self._engine.bitrate)
+            self._budget.restarted()
         return encoder

@@ -13,7 +13,6 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
-from .bit_budget import BitBudget
 from .errors import CaptureError
 
 PROFILE_LEVEL_ID = "42e01f"
@@ -107,12 +106,7 @@ class H264Encoder:
             what = f"{width}x{height} at {self._fps} fps and {bitrate} kbit/s"
             raise CaptureError(f"x264 refuses {what}: {error}") from error
         self._context = context
-        self._budget = BitBudget(bitrate * 1000, self._fps, VBV_SECONDS)
         self._count = 0
-
-    def is_short_of_bits(self, idle: float) -> bool:
-        """Whether a restart would give a large picture more bits, after `idle` seconds without one."""
-        return self._budget.is_outdated(idle)
 
     def writable_picture(self) -> VideoFrame:
         """Return the picture to change.
@@ -136,7 +130,6 @@ class H264Encoder:
             raise CaptureError(f"x264 gave {len(packets)} access units for picture {self._count}, not one")
         self._count += 1
         packet = packets[0]
-        self._budget.spend(packet.size)
         return EncodedPicture(bytes(packet), packet.is_keyframe, self._psnr(packet))
 
     def _psnr(self, packet: Packet[VideoStream]) -> float:

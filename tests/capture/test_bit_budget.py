@@ -4,31 +4,40 @@ from hypothesis import strategies as st
 from streamserver.capture.bit_budget import BitBudget
 
 BITRATE, FPS, SECONDS = 1_000_000, 30, 0.4
+NOW = 1000.0
 
 
-def test_a_rested_link_is_noticed_only_when_it_was_spent() -> None:
-    budget = BitBudget(BITRATE, FPS, SECONDS)
-    assert not budget.is_outdated(idle=60)
-    budget.spend(40_000)
-    assert not budget.is_outdated(idle=0)
-    assert budget.is_outdated(idle=1)
+def fresh() -> BitBudget:
+    return BitBudget(BITRATE, FPS, SECONDS)
 
 
-@given(st.lists(st.integers(0, 60_000), max_size=30), st.floats(0, 10), st.floats(0, 10))
-def test_more_rest_never_makes_it_less_true(sizes: list[int], idle: float, more: float) -> None:
-    budget = BitBudget(BITRATE, FPS, SECONDS)
-    for size in sizes:
-        budget.spend(size)
-    assert not budget.is_outdated(0)
-    if budget.is_outdated(idle):
-        assert budget.is_outdated(idle + more)
+def test_a_link_that_rested_is_noticed_only_when_it_was_spent() -> None:
+    budget = fresh()
+    assert not budget.is_outdated(NOW)
+    budget.spend(40_000, NOW)
+    assert not budget.is_outdated(NOW + 0.1)
+    assert budget.is_outdated(NOW + 0.4)
+    budget.restarted()
+    assert not budget.is_outdated(NOW + 0.4)
 
 
-@given(st.lists(st.integers(0, 60_000), max_size=30))
-def test_enough_small_pictures_bring_it_back(sizes: list[int]) -> None:
-    budget = BitBudget(BITRATE, FPS, SECONDS)
-    for size in sizes:
-        budget.spend(size)
-    for _ in range(round(FPS * SECONDS) + 1):
-        budget.spend(100)
-    assert not budget.is_outdated(60)
+@given(st.lists(st.integers(0, 60_000), max_size=200))
+def test_an_even_flow_of_pictures_never_makes_it_restart(sizes: list[int]) -> None:
+    budget = fresh()
+    for index, size in enumerate(sizes):
+        now = NOW + index / FPS
+        assert not budget.is_outdated(now)
+        budget.spend(size, now)
+
+
+@given(st.lists(st.tuples(st.integers(0, 60_000), st.floats(0, 0.5)), max_size=100))
+def test_restarts_never_allow_more_than_the_link_carries(story: list[tuple[int, float]]) -> None:
+    budget, now, level = fresh(), NOW, BITRATE * SECONDS
+    for size, pause in story:
+        now += pause
+        level = min(level + pause * BITRATE, BITRATE * SECONDS)
+        if budget.is_outdated(now):
+            assert level >= 0.8 * BITRATE * SECONDS - 1
+            budget.restarted()
+        budget.spend(size, now)
+        level = max(level - size * 8, 0)

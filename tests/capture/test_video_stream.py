@@ -188,6 +188,21 @@ async def test_motion_keeps_to_the_frame_rate_and_real_time(screen: XScreen, str
         assert abs(ticks / 90_000 - (after.captured_at - before.captured_at)) < 0.001
 
 
+async def test_whole_pages_in_motion_keep_to_the_bit_rate_without_key_frames(
+    screen: XScreen, stream: CapturedStream
+) -> None:
+    viewer = Viewer()
+    stream.subscribe(viewer)
+    await until(lambda: viewer.frames, within=5, what="the first frame")
+    before, began, seed = len(viewer.frames), time.monotonic(), 0
+    while time.monotonic() - began < 2.0:
+        screen.draw_card(seed := seed + 1, block=20)
+        await asyncio.sleep(0.02)
+    moving = viewer.frames[before:]
+    assert sum(len(frame.data) for frame in moving) * 8 < 2_500_000 * 2.0 * 1.1 + 1_000_000
+    assert not any(frame.keyframe for frame in moving)
+
+
 async def test_an_event_loop_that_is_behind_gets_fewer_pictures_and_then_the_newest(
     screen: XScreen, stream: CapturedStream
 ) -> None:
