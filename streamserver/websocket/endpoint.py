@@ -141,9 +141,8 @@ class WebSocketEndpoint:
         except BadMessage as error:
             self._metrics.bad_messages.inc()
             client.complain("message ignored", error=str(error), event_name=event[:64])
-        except Exception as error:
-            client.complain("message failed", event_name=event[:64], error=repr(error)[:500])
-            log.debug("message failed", session=client.session.id, event_name=event[:64], exc_info=True)
+        except Exception as error:  # noqa: BLE001 (it is logged, and one message of one client)
+            client.complain("message failed", event_name=event[:64], exc_info=error)
 
     def _limiter(self, session: Session) -> LogLimiter:
         return self._limiters.setdefault(session, LogLimiter(LOG_INTERVAL))

@@ -21,7 +21,8 @@ from streamserver.sessions.manager import SessionManager
 from streamserver.sessions.model import Session, SessionId
 from tests.sessions.doubles import FakePeer, FakeSocket, FakeTime, admin, make_manager, user
 
-NAMES = st.sampled_from(["ann", "bob", "cid", "dot"])
+NAMES = st.sampled_from(["ann", "bob", "cid"])
+MOSTLY = st.sampled_from([True, True, True, False])
 CHANGES = st.sampled_from(["private_mode", "implicit_hosting", "merciful_reconnect"])
 CODES = st.sampled_from([1000, 1001, 1005, 1006, None])
 
@@ -31,7 +32,7 @@ class SessionsMachine(RuleBasedStateMachine):
 
     sockets: Bundle[tuple[Session, FakeSocket]] = Bundle("sockets")
 
-    @initialize(merciful=st.booleans(), protection=st.booleans(), hooks_wait=st.booleans())
+    @initialize(merciful=MOSTLY, protection=st.booleans(), hooks_wait=MOSTLY)
     def begin(self, merciful: bool, protection: bool, hooks_wait: bool) -> None:
         self.loop = asyncio.new_event_loop()
         self.time = FakeTime()
@@ -47,7 +48,7 @@ class SessionsMachine(RuleBasedStateMachine):
 
     async def _make(self, merciful: bool, protection: bool) -> SessionManager:
         manager = make_manager(
-            self.time, merciful_reconnect=merciful, control_protection=protection, max_sessions=3
+            self.time, merciful_reconnect=merciful, control_protection=protection, max_sessions=2
         )
         manager.events.connecting.subscribe(self._connecting)
         manager.events.connected.subscribe(self._connected)
@@ -225,10 +226,11 @@ class SessionsMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         if not hasattr(self, "manager"):
             return
-        self.manager.shutdown()
-        self.spin()
         self.hooks_finish()
         self.time.advance(60)
+        self.spin()
+        assert all(s.socket for s in self.manager.list() if s.is_connected), "the lost were given up"
+        self.manager.shutdown()
         self.spin()
         assert not self.connects, "every connect came to an end"
         assert not self.broken
@@ -238,4 +240,4 @@ class SessionsMachine(RuleBasedStateMachine):
 
 
 TestSessions = SessionsMachine.TestCase
-TestSessions.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestSessions.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
