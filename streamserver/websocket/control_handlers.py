@@ -34,7 +34,7 @@ async def move(room: Room, client: Client, payload: Payload) -> None:
     """`control/move`."""
     position = decode(Position, payload)
     if _takes(room, client):
-        room.desktop.input.move(position.x, position.y)
+        _move(room, client, (position.x, position.y))
 
 
 async def scroll(room: Room, client: Client, payload: Payload) -> None:
@@ -54,7 +54,7 @@ def _button(act: Callable[[InputPort, int], None]) -> Handler:
     async def handle(room: Room, client: Client, payload: Payload) -> None:
         button = decode(Button, payload)
         if _takes(room, client):
-            _move_first(room, button.position)
+            _move(room, client, button.position)
             act(room.desktop.input, button.code)
 
     return handle
@@ -64,7 +64,7 @@ def _key(act: Callable[[InputPort, int], None]) -> Handler:
     async def handle(room: Room, client: Client, payload: Payload) -> None:
         key = decode(Key, payload)
         if _takes(room, client):
-            _move_first(room, key.position)
+            _move(room, client, key.position)
             act(room.desktop.input, key.keysym)
 
     return handle
@@ -100,9 +100,11 @@ def _takes(room: Room, client: Client) -> bool:
     return decision in (ControlDecision.GRANTED, ControlDecision.ALREADY)
 
 
-def _move_first(room: Room, position: tuple[int, int] | None) -> None:
+def _move(room: Room, client: Client, position: tuple[int, int] | None) -> None:
+    """Put the pointer there, and show the others; None: it stays."""
     if position is not None:
         room.desktop.input.move(*position)
+        room.webrtc.cursor_moved(client.session, *position)
 
 
 HANDLERS: Mapping[str, Handler] = {

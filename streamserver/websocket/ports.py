@@ -95,3 +95,6 @@ class WebRTCPort(Protocol):
 
     async def create_peer(self, session: Session, /, video: VideoRequest, audio: AudioRequest) -> Provide:
         """Make the session's WebRTC connection and return our offer."""
+
+    def cursor_moved(self, session: Session, x: int, y: int, /) -> None:
+        """Show the others where this session moved the pointer (px)."""

@@ -145,6 +145,7 @@ class RecordingWebRTC:
     def __init__(self, sessions: SessionManager) -> None:
         self.peers: list[RecordingPeer] = []
         self.requests: list[tuple[VideoRequest, AudioRequest]] = []
+        self.moves: list[tuple[str, int, int]] = []
         self._sessions = sessions
 
     async def create_peer(self, session: Session, /, video: VideoRequest, audio: AudioRequest) -> Provide:
@@ -157,6 +158,9 @@ class RecordingWebRTC:
             video=VideoStatus(disabled=bool(video.disabled), id="main", video="main"),
             audio=AudioStatus(disabled=bool(audio.disabled)),
         )
+
+    def cursor_moved(self, session: Session, x: int, y: int, /) -> None:
+        self.moves.append((session.id, x, y))
 
 
 class Client:

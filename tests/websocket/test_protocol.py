@@ -185,7 +185,9 @@ async def test_input(room: Room, message: Message, told: list[tuple[object, ...]
     room.desktop.input.take()
     await ann.send(message["event"], *([message["payload"]] if "payload" in message else []))
     await ann.barrier()
-    assert room.desktop.input.take() == told
+    calls = room.desktop.input.take()
+    assert calls == told
+    assert room.webrtc.moves == [("ann", *call[1:]) for call in calls if call[0] == "move"]
 
 
 async def test_input_takes_free_control_and_asks_a_controller_only_now_and_then(room: Room) -> None:
