@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -26,6 +26,9 @@ config_option = click.option(
 )
 """`--config FILE`."""
 
+SETTING_FLAGS = {"ignore_unknown_options": True, "allow_extra_args": True}
+"""Context settings of a command that takes every setting as a flag; see `parse_flags`."""
+
 
 def load(config: Path | None, flags: Mapping[str, str]) -> Loaded:
     """Return the configuration; one that cannot be used ends the program with its problems on stderr."""
@@ -36,6 +39,27 @@ def load(config: Path | None, flags: Mapping[str, str]) -> Loaded:
         for problem in error.problems:
             click.echo(f"  {escape_control(problem)}", err=True)
         sys.exit(EXIT_CONFIG)
+
+
+def parse_flags(arguments: Sequence[str]) -> dict[str, str]:
+    """Return settings by key from `--key=value`, `--key value` or `--key` (true); `-d` is `--debug`.
+
+    Raises:
+        click.UsageError: for an argument that belongs to no flag.
+    """
+    flags: dict[str, str] = {}
+    rest = list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        if argument == "-d":
+            argument = "--debug"
+        if not argument.startswith("--") or argument == "--":
+            raise click.UsageError(f"{argument!r} is not a flag; settings are given as --key=value")
+        key, equals, value = argument[2:].partition("=")
+        if not equals:
+            value = rest.pop(0) if rest and not rest[0].startswith("-") else "true"
+        flags[key] = value
+    return flags
 
 
 def plugin_models(plugins: PluginsSettings) -> Mapping[str, type[BaseModel]]:

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import click
 
-from streamserver.commands.configuration import config_option, load
-from streamserver.commands.serve import parse_flags
+from streamserver.commands.configuration import SETTING_FLAGS, config_option, load, parse_flags
 
 
 @click.command(
-    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    context_settings=SETTING_FLAGS,
     options_metavar="[--config FILE] [--json] [--SETTING=VALUE]...",
 )
 @config_option

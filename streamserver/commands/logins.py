@@ -8,23 +8,24 @@ import click
 import ifaddr
 from pydantic import SecretStr
 
-from streamserver.commands.configuration import config_option, load
+from streamserver.commands.configuration import SETTING_FLAGS, config_option, load, parse_flags
 from streamserver.config import ServerSettings, Settings
 from streamserver.config.settings import MultiuserSettings
 
 _EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104
 
 
-@click.command()
+@click.command(context_settings=SETTING_FLAGS, options_metavar="[OPTIONS] [--SETTING=VALUE]...")
 @config_option
 @click.option("--reveal", is_flag=True, help="Show passwords you chose even when this is no terminal.")
-def logins(config: Path | None, reveal: bool) -> None:
+@click.pass_context
+def logins(ctx: click.Context, config: Path | None, reveal: bool) -> None:
     """Print where to open the page and how to log in.
 
     Into a file or a pipe only the well-known default passwords are written, so that a container's log does
-    not keep yours; --reveal shows them anyway.
+    not keep yours; --reveal shows them anyway. Settings are taken as flags too, as by `catnap serve`.
     """
-    settings = load(config, {}).settings
+    settings = load(config, parse_flags(ctx.args)).settings
     for line in describe(settings, reveal=reveal or sys.stdout.isatty()):
         click.echo(line)
 

@@ -2,13 +2,13 @@
 
 import inspect
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import get_args
 
 import click
 
-from streamserver.commands.configuration import config_option, load, plugin_models
+from streamserver.commands.configuration import SETTING_FLAGS, config_option, load, parse_flags, plugin_models
 from streamserver.config import PluginsSettings, Settings
 from streamserver.config.dump import dump_yaml
 from streamserver.config.loader import core_options, plugin_options
@@ -30,7 +30,7 @@ class _ServeCommand(click.Command):
 
 @click.command(
     cls=_ServeCommand,
-    context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "max_content_width": 110},
+    context_settings={**SETTING_FLAGS, "max_content_width": 110},
     options_metavar="[--config FILE] [--SETTING=VALUE]...",
 )
 @config_option
@@ -59,27 +59,6 @@ def serve(ctx: click.Context, config: Path | None, print_config: bool) -> None:
     from streamserver.app import run
 
     sys.exit(run(loaded))
-
-
-def parse_flags(arguments: Sequence[str]) -> dict[str, str]:
-    """Return settings by key from `--key=value`, `--key value` or `--key` (true); `-d` is `--debug`.
-
-    Raises:
-        click.UsageError: for an argument that belongs to no flag.
-    """
-    flags: dict[str, str] = {}
-    rest = list(arguments)
-    while rest:
-        argument = rest.pop(0)
-        if argument == "-d":
-            argument = "--debug"
-        if not argument.startswith("--") or argument == "--":
-            raise click.UsageError(f"{argument!r} is not a flag; settings are given as --key=value")
-        key, equals, value = argument[2:].partition("=")
-        if not equals:
-            value = rest.pop(0) if rest and not rest[0].startswith("-") else "true"
-        flags[key] = value
-    return flags
 
 
 def _sections() -> Iterator[tuple[str, list[Option]]]:

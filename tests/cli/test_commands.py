@@ -9,7 +9,8 @@ import yaml
 from click.testing import CliRunner
 
 from streamserver.cli import main
-from streamserver.commands.serve import parse_flags, serve
+from streamserver.commands.configuration import parse_flags
+from streamserver.commands.serve import serve
 from streamserver.config import Loaded
 from streamserver.config.loader import core_options
 from tests.cli.conftest import Catnap

@@ -1,9 +1,10 @@
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from pydantic import SecretStr
 
-from streamserver.commands.logins import describe, urls
+from streamserver.commands.logins import describe, logins, urls
 from streamserver.config import MemberSettings, ServerSettings, Settings
 from streamserver.config.settings import MultiuserSettings
 from tests.cli.conftest import Catnap
@@ -66,3 +67,9 @@ def test_the_command_in_a_pipe(catnap: Catnap, tmp_path: Path) -> None:
         "admin  any name, the password in member.multiuser.admin_password",
     ]
     assert "hunter2" in catnap("logins", "--config", "c.yaml", "--reveal").stdout
+
+
+def test_settings_are_taken_as_flags() -> None:
+    result = CliRunner().invoke(logins, ["--server.bind=127.0.0.1:9", "--member.provider=noauth"])
+    assert "http://localhost:9/" in result.output
+    assert "any name, no password" in result.output
