@@ -26,6 +26,12 @@ headers.
 RATE_FACTOR = 22
 """x264's constant rate factor: the quality of a picture when the bit rate is no limit. Lower is better."""
 
+FINEST_QUANTISER = 18
+"""Quality beyond which no bits are spent (50 dB for text).
+
+Without it x264 polishes what rests with every picture: a typed character then takes 1250 bytes instead of 80.
+"""
+
 SETTLED_PSNR = 42.0
 """dB: a picture further from the screen than this is worth encoding again when the screen rests.
 
@@ -97,6 +103,7 @@ class H264Encoder:
                 "profile": "baseline",
                 "forced-idr": "1",
                 "crf": str(RATE_FACTOR),
+                "qmin": str(FINEST_QUANTISER),
                 "maxrate": f"{bitrate}k",
                 "bufsize": f"{round(bitrate * VBV_SECONDS)}k",
                 "x264-params": "keyint=infinite:scenecut=0:repeat-headers=1:annexb=1:aud=0:sliced-threads=0",

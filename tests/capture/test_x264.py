@@ -92,6 +92,21 @@ def test_a_picture_the_rate_did_not_allow_is_refined_when_it_rests() -> None:
     assert sum(len(picture.data) for picture in still[:15]) * 8 < 400_000
 
 
+def test_a_small_change_of_a_settled_picture_takes_few_bytes() -> None:
+    encoder = H264Encoder(640, 480, 30, 2500)
+    card = np.full((480, 640, 3), 255, np.uint8)
+    glyphs = np.random.default_rng(1).random((24, 560)) < 0.3
+    for line in range(24):  # something like text
+        card[line * 20 : line * 20 + 10, 40:600][np.tile(glyphs[line], (10, 1))] = 32
+    for _ in range(30):
+        encode(encoder, card)
+    sizes = []
+    for step in range(20):
+        card[100:110, 100 + step * 6 : 106 + step * 6] = 32
+        sizes.append(len(encode(encoder, card).data))
+    assert sum(sizes) / len(sizes) < 200
+
+
 def test_motion_keeps_to_the_bit_rate() -> None:
     encoder = H264Encoder(640, 480, 30, 1000)
     sizes = [len(encode(encoder, np.roll(noise(1, 640, 480, 4), n * 7, 1)).data) for n in range(120)]
