@@ -5,6 +5,7 @@ import contextlib
 import os
 import shutil
 import signal
+import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -51,11 +52,17 @@ def base_environment(account: Account, runtime_dir: Path) -> dict[str, str]:
 class ChildProcess:
     """One running program, in a session of its own."""
 
-    def __init__(self, name: str, process: asyncio.subprocess.Process, stop_signal: signal.Signals) -> None:
+    def __init__(self, name: str, process: subprocess.Popen[bytes], stop_signal: signal.Signals) -> None:
         """Use `start`."""
         self.name = name
         self._stop_signal = stop_signal
         self._process = process
+        self._ended = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        # a descriptor that becomes readable when the process itself ends; asyncio's own way also waits until
+        # everybody who inherited its output has closed it, which a crashed browser's children may never do
+        self._pidfd = os.pidfd_open(process.pid)
+        self._loop.add_reader(self._pidfd, self._exited)
         self._output = asyncio.create_task(self._log_output(), name=f"output of {name}")
 
     @classmethod
@@ -72,7 +79,7 @@ class ChildProcess:
     ) -> "ChildProcess":
         """Start a program as that user, in that directory; `keep_open` are descriptors it inherits.
 
-        `stop_signal` is what asks it to end.
+        `stop_signal` is what asks it to end. The kernel kills it when the calling thread ends.
 
         Raises:
             DesktopError: the program does not exist or cannot be started.
@@ -80,22 +87,22 @@ class ChildProcess:
         program = shutil.which(command[0], path=environment.get("PATH"))
         if program is None:
             raise DesktopError(f"cannot start {name}: there is no program {command[0]!r}")
-        identity: dict[str, object] = {}
-        if not account.is_ourselves:
-            identity = {"user": account.uid, "group": account.gid, "extra_groups": account.groups}
+        other = None if account.is_ourselves else account
         try:
-            process = await asyncio.create_subprocess_exec(
-                *_dying_with_us(), program, *command[1:],
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
+            process = subprocess.Popen(  # noqa: ASYNC220 - a fork; what asyncio does, too
+                [*_dying_with_us(), program, *command[1:]],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
                 env=dict(environment),
                 cwd=directory,
                 umask=0o077,
                 start_new_session=True,
                 pass_fds=keep_open,
-                **identity,  # type: ignore[arg-type] # what Popen takes, by name
-            )  # fmt: skip
+                user=other.uid if other else None,
+                group=other.gid if other else None,
+                extra_groups=other.groups if other else None,
+            )
         except OSError as error:
             raise DesktopError(f"cannot start {name} ({program}): {error}") from error
         log.debug("started", program=name, pid=process.pid, user=account.name)
@@ -112,8 +119,10 @@ class ChildProcess:
         return self._process.returncode
 
     async def wait(self) -> int:
-        """Return its exit code once it has ended."""
-        return await self._process.wait()
+        """Return its exit code once it has ended; others that it started may still run."""
+        await self._ended.wait()
+        assert self._process.returncode is not None
+        return self._process.returncode
 
     async def stop(self, grace: float = STOP_GRACE) -> None:
         """End it and everything it started: ask, and after `grace` seconds use SIGKILL."""
@@ -122,17 +131,22 @@ class ChildProcess:
             await self._ask(signal.SIGTERM, TERM_GRACE)
         self._kill_session()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._process.wait(), KILL_WAIT)
+            await asyncio.wait_for(self._ended.wait(), KILL_WAIT)
         self._output.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._output
 
+    def _exited(self) -> None:
+        self._process.poll()
+        self._loop.remove_reader(self._pidfd)
+        os.close(self._pidfd)
+        self._ended.set()
+
     async def _ask(self, number: signal.Signals, grace: float) -> None:
         if self.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.send_signal(number)
+            self._process.send_signal(number)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._process.wait(), grace)
+                await asyncio.wait_for(self._ended.wait(), grace)
 
     def _kill_session(self) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -143,16 +157,22 @@ class ChildProcess:
 
     async def _log_output(self) -> None:
         """Log what it prints, line by line, and never let it fill memory or the log."""
-        stream = self._process.stdout
-        assert stream is not None
-        limiter = _LineLimiter(asyncio.get_running_loop().time)
+        assert self._process.stdout is not None
+        reader = asyncio.StreamReader()
+        transport, _protocol = await self._loop.connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), self._process.stdout
+        )
+        limiter = _LineLimiter(self._loop.time)
         rest = b""
-        while chunk := await stream.read(_READ_SIZE):
-            *lines, rest = (rest + chunk).split(b"\n")
-            for line in lines:
-                self._log_line(line, limiter)
-            rest = rest[:MAX_LINE]
-        self._log_line(rest, limiter)
+        try:
+            while chunk := await reader.read(_READ_SIZE):
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    self._log_line(line, limiter)
+                rest = rest[:MAX_LINE]
+            self._log_line(rest, limiter)
+        finally:
+            transport.close()
 
     def _log_line(self, line: bytes, limiter: "_LineLimiter") -> None:
         text = line[: MAX_LINE * 4].decode(errors="replace").strip()[:MAX_LINE]
