@@ -58,10 +58,12 @@ def verify() -> None:
     transceiver = pc.addTransceiver("video")
     sender, dtls = transceiver.sender, transceiver.sender.transport
     ice = dtls.transport
+    pc.createDataChannel("")
     wanted: dict[object, tuple[str, ...]] = {
         ice: ("_connection", "_recv", "_send"),
         ice.iceGatherer: ("_connection", "getLocalParameters"),
         dtls: ("_task", "_state", "_rtp_router"),
+        pc.sctp: ("_advertised_rwnd", "_sack_misordered"),
         sender: ("_handle_rtcp_packet", "_send_rtcp", "_ssrc", _EXTENSIONS_MAP, _LAST_REPORT),
     }
     missing = [
@@ -115,6 +117,22 @@ def collect_failure(dtls: RTCDtlsTransport) -> BaseException | None:
     if task is None or not task.done() or task.cancelled():
         return None
     return task.exception()
+
+
+MAX_MISORDERED = 2048
+"""Chunks of SCTP that may be ahead of a missing one; a full window of small ones has fewer."""
+
+
+def sctp_abuse(pc: RTCPeerConnection) -> str | None:
+    """Say what a viewer does that no honest SCTP does; aiortc bounds neither, and both cost without end."""
+    sctp = pc.sctp
+    if sctp is None:
+        return None
+    if sctp._advertised_rwnd < 0:
+        return "it sends more data than it may"
+    if len(sctp._sack_misordered) > MAX_MISORDERED:
+        return "it sends data with too many gaps"
+    return None
 
 
 class RtcpListener:

@@ -7,6 +7,7 @@ will.
 from __future__ import annotations
 
 import enum
+from dataclasses import dataclass
 
 FRESH_FOR = 10.0
 """Seconds after the last authenticated check during which a viewer counts as watching."""
@@ -51,14 +52,29 @@ class Consent:
         return Freshness.STALE if silence < EXPIRES_AFTER else Freshness.EXPIRED
 
 
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """We were stopped: for `seconds` as the world saw it, of which our own clock counted `counted`.
+
+    The clock of a process that was stopped goes on; that of a machine that slept or was paused does not.
+    """
+
+    seconds: float
+    counted: float
+
+
 class StopDetector:
-    """Notices, from the times of a periodic call, that the process was stopped in between."""
+    """Notices, from the times of a periodic call, that the process or the machine was stopped in between."""
 
-    def __init__(self, now: float) -> None:
-        self._last = now
+    def __init__(self, monotonic: float, wall: float) -> None:
+        self._monotonic = monotonic
+        self._wall = wall
 
-    def tick(self, now: float) -> float:
-        """Return for how many seconds we were stopped before this call: 0 when on time."""
-        gap = now - self._last
-        self._last = now
-        return gap - SWEEP_INTERVAL if gap > STOPPED_GAP else 0.0
+    def tick(self, monotonic: float, wall: float) -> Stop | None:
+        """Return the stop before this call, if there was one; a clock that was set forward looks like one."""
+        counted = monotonic - self._monotonic
+        seconds = max(counted, wall - self._wall)
+        self._monotonic, self._wall = monotonic, wall
+        if seconds <= STOPPED_GAP:
+            return None
+        return Stop(seconds - SWEEP_INTERVAL, max(0.0, counted - SWEEP_INTERVAL))

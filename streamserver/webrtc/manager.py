@@ -15,7 +15,7 @@ from streamserver.sessions.model import Session, SessionId
 
 from . import aiortc_seam as seam
 from .addresses import host_candidates, interface_addresses, usable
-from .consent import SWEEP_INTERVAL, StopDetector
+from .consent import SWEEP_INTERVAL, Stop, StopDetector
 from .control_channel import ControlChannel
 from .cursor import CursorBroadcast
 from .errors import SignalError, WebRTCError
@@ -213,23 +213,25 @@ class WebRTCManager:
 
     async def _sweep(self) -> None:
         """Look at every viewer once a second, and notice when it was us who were away."""
-        detector = StopDetector(time.monotonic())
+        detector = StopDetector(time.monotonic(), time.time())
         while True:
             await asyncio.sleep(SWEEP_INTERVAL)
-            stopped = detector.tick(time.monotonic())
-            if stopped:
-                self._after_stop(stopped)
+            stop = detector.tick(time.monotonic(), time.time())
+            if stop is not None:
+                self._after_stop(stop)
             for peer in tuple(self._peers):
                 peer.look()
 
-    def _after_stop(self, seconds: float) -> None:
+    def _after_stop(self, stop: Stop) -> None:
         """Forgive the silence nobody could have broken, and call the viewers back: browsers give up after 16
         s.
         """
-        log.info("the server was stopped for a while", seconds=round(seconds, 1), viewers=len(self._peers))
+        log.info(
+            "the server was stopped for a while", seconds=round(stop.seconds, 1), viewers=len(self._peers)
+        )
         waiting = set(self._peers)
         for peer in waiting:
-            peer.connection.consent.forgive(seconds)
+            peer.connection.consent.forgive(stop.counted)
             peer.video.request_keyframe()
         if self._reviver is not None:
             self._reviver.cancel()

@@ -126,6 +126,9 @@ class Peer:
         seam.attach(self._pc, self.connection)
         self._dtls = seam.dtls_transport(self._pc)
         self._pc.on("connectionstatechange", self._connection_changed)
+        self._pc.on(
+            "datachannel", lambda channel: channel.close()
+        )  # neko's v2 clients would; not spoken here
 
     # MediaPeer
 
@@ -242,7 +245,10 @@ class Peer:
         return self.state is PeerState.CONNECTED and self.connection.freshness() is Freshness.FRESH
 
     def look(self) -> None:
-        """Judge the viewer's silence; called once a second."""
+        """Judge the viewer's silence, and its manners; called once a second."""
+        if (abuse := seam.sctp_abuse(self._pc)) is not None:
+            self.close(abuse)
+            return
         freshness = self.connection.freshness()
         if freshness is Freshness.EXPIRED:
             if self.state is not PeerState.CLOSED:

@@ -99,7 +99,7 @@ async def page() -> AsyncIterator[Page]:
 
 @pytest.fixture
 async def room() -> AsyncIterator[Room]:
-    async with open_room(WebRTCSettings(udpmux=0, nat1to1=("127.0.0.1", "::1"))) as running:
+    async with open_room(WebRTCSettings(udpmux=0, nat1to1=("127.0.0.1",))) as running:
         yield running
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import struct
 from collections import Counter
 from functools import partial
@@ -11,11 +12,12 @@ import aioice.ice
 import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.clock import current_ntp_time
+from aiortc.rtcsctptransport import DataChunk
 from aiortc.rtp import RtcpPacket, RtcpSrPacket, unpack_header_extensions
 
 from streamserver.config.media_settings import WebRTCSettings
 from streamserver.webrtc import consent, ice_lite
-from streamserver.webrtc.consent import Freshness
+from streamserver.webrtc.consent import Freshness, Stop
 from streamserver.webrtc.data_channel import Button, Key, Move, Ping, Scroll
 from streamserver.webrtc.errors import SignalError
 from streamserver.webrtc.manager import WebRTCManager
@@ -429,6 +431,61 @@ async def test_a_viewer_that_vanishes_stops_watching_and_is_closed(
     await viewer.close()
 
 
+async def test_a_viewer_that_never_answers_is_given_up(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consent, "FRESH_FOR", 0.2)
+    monkeypatch.setattr(consent, "EXPIRES_AFTER", 0.5)
+    bob = room.session("bob")
+    await room.manager.create_peer(bob, VideoRequest(), AudioRequest())
+    await until(lambda: bob.media is None, within=5, what="the peer is given up")
+
+
+async def test_a_viewer_with_another_certificate_is_refused(room: Room) -> None:
+    """Somebody who answers in the viewer's name without the key of the certificate in its answer."""
+    bob = room.session("bob")
+    provide = await room.manager.create_peer(bob, VideoRequest(), AudioRequest())
+    viewer = Viewer(bob, provide)
+    await viewer.pc.setRemoteDescription(RTCSessionDescription(provide.sdp, "offer"))
+    await viewer.pc.setLocalDescription(await viewer.pc.createAnswer())
+    sdp = re.sub(r"(a=fingerprint:\S+ )..", r"\g<1>00", viewer.pc.localDescription.sdp)
+    await viewer.peer.set_answer(sdp)
+    await until(lambda: bob.media is None, within=10, what="the connection is refused")
+    assert not bob.is_watching
+    assert room.video.subscriptions == 0
+    await viewer.close()
+
+
+async def test_a_viewer_that_ignores_the_receive_window_is_closed(room: Room) -> None:
+    bob = room.session("bob")
+    viewer = await room.viewer(bob)
+    sctp = viewer.pc.sctp
+    assert sctp is not None
+    sctp._cwnd = 1 << 30
+
+    async def flood() -> None:
+        for number in range(1100):
+            chunk = DataChunk(flags=2)  # begins a message that never ends
+            chunk.tsn = sctp._local_tsn + number
+            chunk.stream_id = 9
+            chunk.user_data = bytes(1000)
+            await sctp._send_chunk(chunk)
+            if number % 32 == 0:
+                await asyncio.sleep(0.002)
+
+    flooding = asyncio.create_task(flood())
+    await until(lambda: bob.media is None, within=10, what="the peer is closed")
+    await asyncio.wait({flooding})
+    await viewer.close()
+
+
+async def test_a_channel_a_viewer_opens_is_closed(room: Room) -> None:
+    viewer = await room.viewer(room.session("bob"))
+    mine = viewer.pc.createDataChannel("mine")
+    await until(lambda: mine.readyState == "closed", within=5, what="it is closed again")
+    assert viewer.channel is not None
+    assert viewer.channel.readyState == "open"
+    await viewer.close()
+
+
 async def test_closing_leaves_nothing_behind() -> None:
     before = asyncio.all_tasks()
     async with open_room() as room:
@@ -459,7 +516,7 @@ async def test_the_server_notices_that_it_was_stopped(room: Room) -> None:
     peer.connection.consent.forgive(-60)  # 60 s without a check, as after a stop
     assert peer.connection.freshness() is Freshness.EXPIRED
     manager: WebRTCManager = room.manager
-    manager._after_stop(60)
+    manager._after_stop(Stop(seconds=60, counted=60))
     assert peer.connection.freshness() is Freshness.FRESH
     assert room.video.keyframe_requests == 1
     await until(

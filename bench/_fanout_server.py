@@ -1,0 +1,271 @@
+"""The two servers that `bench.fanout` compares, each a process that is asked by JSON lines.
+
+`{"do": "offer", "viewer": NAME}` -> `{"sdp"}`; `{"do": "answer", "viewer": NAME, "sdp"}` -> `{}`;
+`{"do": "cpu"}` -> `{"seconds"}`; end of input ends it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fractions
+import json
+import os
+import sys
+import time
+from functools import cache
+from typing import Protocol
+
+import aioice.ice
+import av
+import numpy as np
+import structlog
+from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
+from prometheus_client import CollectorRegistry
+
+from streamserver.capture.frames import VIDEO_CLOCK_RATE, EncodedFrame
+from streamserver.capture.stream import FrameListener, MediaKind, MediaStream
+from streamserver.config.media_settings import WebRTCSettings
+from streamserver.config.settings import SessionSettings
+from streamserver.members.profile import MemberProfile
+from streamserver.sessions.manager import SessionManager
+from streamserver.sessions.signals import Signal
+from streamserver.webrtc.manager import WebRTCManager
+from streamserver.webrtc.peer import Peer
+from streamserver.webrtc.signaling import AudioRequest, VideoRequest
+from streamserver.webrtc.surroundings import CursorImageLike
+
+WIDTH, HEIGHT, FPS, BITRATE = 1280, 720, 30, 2_500_000
+LOOP_FRAMES = 120
+NOISE_SEED = 7
+PIXELS_PER_FRAME = 4
+
+
+@cache
+def pictures() -> list[av.VideoFrame]:
+    """Return four seconds of a scrolling page of blocks, as the encoders get them."""
+    random = np.random.default_rng(NOISE_SEED)
+    blocks = random.integers(40, 220, (HEIGHT // 16, WIDTH // 8), dtype=np.uint8)
+    page = np.kron(blocks, np.ones((16, 8), dtype=np.uint8))
+    page += random.integers(0, 8, page.shape, dtype=np.uint8)
+    frames = []
+    for number in range(LOOP_FRAMES):
+        picture = np.full((HEIGHT * 3 // 2, WIDTH), 128, dtype=np.uint8)
+        picture[:HEIGHT] = np.roll(page, number * PIXELS_PER_FRAME, axis=0)
+        frames.append(av.VideoFrame.from_ndarray(picture, format="yuv420p"))
+    return frames
+
+
+def encoded() -> list[tuple[bytes, bool]]:
+    """Return these pictures as H.264 of the bitrate, beginning with a key frame, as access units."""
+    encoder = av.CodecContext.create("libx264", "w")
+    assert isinstance(encoder, av.VideoCodecContext)
+    encoder.width, encoder.height, encoder.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+    encoder.time_base = fractions.Fraction(1, FPS)
+    encoder.framerate = fractions.Fraction(FPS, 1)
+    encoder.bit_rate = BITRATE
+    rate = BITRATE // 1000
+    encoder.options = {
+        "preset": "ultrafast",
+        "tune": "zerolatency",
+        "profile": "baseline",
+        "x264-params": f"keyint=infinite:nal-hrd=cbr:vbv-maxrate={rate}:vbv-bufsize={rate // 4}",
+    }
+    units = []
+    for number, picture in enumerate(pictures()):
+        picture.pts = number
+        units += [(bytes(packet), packet.is_keyframe) for packet in encoder.encode(picture)]
+    return units
+
+
+class Backend(Protocol):
+    """One of the two ways to serve viewers."""
+
+    async def offer(self, viewer: str) -> str:
+        """Make a connection for a viewer."""
+
+    async def answer(self, viewer: str, sdp: str) -> None:
+        """Take the viewer's answer."""
+
+
+class LoopedStream:
+    """A video stream that plays the encoded pictures again and again while somebody listens."""
+
+    id = "main"
+    kind: MediaKind = "video"
+    codec = "h264"
+
+    def __init__(self) -> None:
+        self._units = encoded()
+        self._listeners: list[FrameListener] = []
+        self._task = asyncio.ensure_future(self._play())
+
+    def subscribe(self, listener: FrameListener) -> Place:
+        """Let the listener begin with the next key frame."""
+        self._listeners.append(listener)
+        return Place(self._listeners, listener)
+
+    def request_keyframe(self) -> None:
+        """Ignore it: the next one comes with the next round."""
+
+    async def _play(self) -> None:
+        began = due = time.monotonic()
+        number = 0
+        while True:
+            due += 1 / FPS
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            data, keyframe = self._units[number % len(self._units)]
+            number += 1
+            now = time.monotonic()
+            frame = EncodedFrame(data, keyframe, int((now - began) * VIDEO_CLOCK_RATE) & 0xFFFFFFFF, now)
+            for listener in tuple(self._listeners):
+                listener(frame)
+
+
+class Place:
+    """A listener's place on a `LoopedStream`."""
+
+    def __init__(self, listeners: list[FrameListener], listener: FrameListener) -> None:
+        self._listeners = listeners
+        self._listener = listener
+
+    def close(self) -> None:
+        """Stop listening."""
+        if self._listener in self._listeners:
+            self._listeners.remove(self._listener)
+
+
+class NoInput:
+    """A desktop that nobody moves: the bench sends no input."""
+
+    cursor_image: CursorImageLike | None = None
+
+    def __init__(self) -> None:
+        self.input = self
+        self.on_cursor_image: Signal[[CursorImageLike]] = Signal("cursor image")
+
+    def cursor_position(self) -> tuple[int, int]:
+        """Return a corner."""
+        return 0, 0
+
+    def move(self, x: int, y: int) -> None:
+        """Ignore it."""
+
+    def scroll(self, dx: int, dy: int, control_key: bool = False) -> None:
+        """Ignore it."""
+
+    def button_down(self, code: int) -> None:
+        """Ignore it."""
+
+    def button_up(self, code: int) -> None:
+        """Ignore it."""
+
+    def key_down(self, keysym: int) -> None:
+        """Ignore it."""
+
+    def key_up(self, keysym: int) -> None:
+        """Ignore it."""
+
+
+class Streams:
+    """The one stream, without sound."""
+
+    def __init__(self, stream: MediaStream) -> None:
+        self.videos = {stream.id: stream}
+        self.audio: MediaStream | None = None
+
+
+class Ours:
+    """The real sessions, manager and peers."""
+
+    def __init__(self) -> None:
+        self._sessions = SessionManager(SessionSettings())
+        settings = WebRTCSettings(udpmux=0, nat1to1=("127.0.0.1",))
+        streams = Streams(LoopedStream())
+        self._manager = WebRTCManager(settings, streams, self._sessions, NoInput(), CollectorRegistry())
+        self._peers: dict[str, Peer] = {}
+
+    async def offer(self, viewer: str) -> str:
+        """Make a session and its peer."""
+        if not self._manager.port:
+            await self._manager.start()
+        profile = MemberProfile(name=viewer, can_login=True, can_connect=True, can_watch=True)
+        session, _ = self._sessions.create(viewer, profile)
+        provide = await self._manager.create_peer(session, VideoRequest(), AudioRequest(disabled=True))
+        assert isinstance(session.media, Peer)
+        self._peers[viewer] = session.media
+        return provide.sdp
+
+    async def answer(self, viewer: str, sdp: str) -> None:
+        """Take the viewer's answer."""
+        await self._peers[viewer].set_answer(sdp)
+
+
+class PictureTrack(MediaStreamTrack):
+    """Pictures for aiortc to encode, 30 a second."""
+
+    kind = "video"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._number = 0
+        self._began = time.monotonic()
+
+    async def recv(self) -> av.VideoFrame:
+        """Return the next picture when it is due."""
+        self._number += 1
+        await asyncio.sleep(max(0.0, self._began + self._number / FPS - time.monotonic()))
+        frame = pictures()[self._number % LOOP_FRAMES]
+        frame.pts = self._number
+        frame.time_base = fractions.Fraction(1, FPS)
+        return frame
+
+
+class EncodePerViewer:
+    """Stock aiortc: every viewer's track is encoded for it alone."""
+
+    def __init__(self) -> None:
+        def loopback(use_ipv4: bool, use_ipv6: bool) -> list[str]:
+            return ["127.0.0.1"]
+
+        aioice.ice.get_host_addresses = loopback  # aioice leaves loopback out by itself
+        self._connections: dict[str, RTCPeerConnection] = {}
+        pictures()
+
+    async def offer(self, viewer: str) -> str:
+        """Make a connection whose video is H.264."""
+        pc = self._connections[viewer] = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        transceiver = pc.addTransceiver(PictureTrack(), direction="sendonly")
+        codecs = RTCRtpSender.getCapabilities("video").codecs
+        transceiver.setCodecPreferences([codec for codec in codecs if codec.mimeType == "video/H264"])
+        await pc.setLocalDescription(await pc.createOffer())
+        return str(pc.localDescription.sdp)
+
+    async def answer(self, viewer: str, sdp: str) -> None:
+        """Take the viewer's answer."""
+        await self._connections[viewer].setRemoteDescription(RTCSessionDescription(sdp, "answer"))
+
+
+async def serve(kind: str) -> None:
+    """Answer requests until the input ends."""
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
+    backend: Backend = Ours() if kind == "ours" else EncodePerViewer()
+    reader = asyncio.StreamReader(limit=1 << 20)
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
+    )
+    while line := await reader.readline():
+        request = json.loads(line)
+        answer: dict[str, str] = {}
+        if request["do"] == "offer":
+            answer["sdp"] = await backend.offer(request["viewer"])
+        elif request["do"] == "answer":
+            await backend.answer(request["viewer"], request["sdp"])
+        else:
+            answer["seconds"] = str(time.process_time())
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+    os._exit(0)  # connections are simply dropped
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(sys.argv[1]))
