@@ -163,6 +163,19 @@ async def test_drain_waits_no_longer_than_it_may(gate: GateController, file: Fla
     assert 0.3 <= time.monotonic() - started < 2
 
 
+def test_the_writer_wakes_up_for_what_comes_before_its_deadline(file: FlakyFile) -> None:
+    controller = GateController(GateState(cooldown=60), file, NoMarker(), write_timeout=5, drain_timeout=5)
+    controller.start()
+    controller.acquire(session()).wait()
+    controller.release(session())
+    wait_until(lambda: controller.snapshot().gate is Gate.COOLDOWN, within=5, what="the cooldown runs")
+    time.sleep(0.05)  # the writer sleeps until its end
+    controller.drain().wait()
+    assert file.written == "+-"
+    controller.close()
+    assert controller.join(5)
+
+
 async def test_drain_ends_as_it_began(gate: GateController, file: FlakyFile) -> None:
     file.counter = 5
     await gate.acquire(session()).waited()

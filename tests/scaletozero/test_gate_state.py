@@ -606,3 +606,11 @@ def test_a_clock_that_steps_back_breaks_nothing() -> None:
     gate.pass_time(1)
     assert gate.written == "+-"
     assert gate.snapshot.awake_seconds[HoldKind.SESSION] == 0
+
+
+def test_only_one_write_is_in_flight() -> None:
+    gate = SimulatedGate()
+    gate.state.acquire(session(), gate.now)
+    assert gate.state.begin_write(gate.now) is Command.RAISE
+    assert gate.state.begin_write(gate.now) is None
+    assert gate.state.next_deadline() is None
