@@ -127,7 +127,7 @@ class Worker:
 
     def _run(self) -> None:
         try:
-            while not self.stopping:
+            while not self.stopping and not self._loop.is_closed():
                 try:
                     self._engine(self)
                 except Exception as error:  # noqa: BLE001 - the listeners stay; it is tried again
