@@ -17,8 +17,8 @@ from streamserver.api.access import Access, HttpMetrics
 from streamserver.api.auth import current_session
 from streamserver.api.client_address import TrustedProxy
 from streamserver.api.context import ApiContext
-from streamserver.api.layers import BodyDeadline, ErrorShape, PathPrefix, SecurityHeaders
-from streamserver.api.openapi import DESCRIPTION, version
+from streamserver.api.layers import BodyDeadline, ErrorShape, HeadLimit, PathPrefix, SecurityHeaders
+from streamserver.api.openapi import DESCRIPTION, describe, version
 from streamserver.api.static import BUNDLED, StaticFiles
 
 __all__ = ["ApiContext", "ApiManager", "build_app"]
@@ -119,7 +119,7 @@ def build_app(context: ApiContext) -> ApiManager:
     errors.install(app)
     for router in ROUTERS:
         app.include_router(router)
-    _add_openapi(app)
+    _add_openapi(app, context.settings.session.cookie.name)
     _add_websocket(app, context)
     app.router.default = StaticFiles(server.static or BUNDLED)
 
@@ -133,6 +133,7 @@ def build_app(context: ApiContext) -> ApiManager:
             inner = PathPrefix(inner, prefix)
         if server.proxy:
             inner = TrustedProxy(inner)
+        inner = HeadLimit(inner, server.max_header_size)
         return Access(SecurityHeaders(inner), metrics, lambda: manager.prefixes)
 
     manager = ApiManager(app, wrap)
@@ -143,9 +144,11 @@ def _operation_id(route: APIRoute) -> str:
     return route.operation_id or route.name
 
 
-def _add_openapi(app: FastAPI) -> None:
+def _add_openapi(app: FastAPI, cookie_name: str) -> None:
     async def document(_: Request) -> Response:
-        return JSONResponse(app.openapi())
+        if app.openapi_schema is None:
+            app.openapi_schema = describe(app, cookie_name)
+        return JSONResponse(app.openapi_schema)
 
     for path in ("/openapi.json", "/api/openapi.json"):
         app.add_route(path, document, include_in_schema=False)

@@ -77,7 +77,9 @@ class BoundedHttp(H11Protocol):
         if self.cycle is not served or self.transport.get_protocol() is not self:
             self._disarm()
         elif self._head_timer is None and (self.cycle is None or self.cycle.response_complete):
-            self._arm()  # the first bytes of another head on a kept connection ended uvicorn's own timer
+            # the first bytes of another head (they ended uvicorn's own timer), or more of a body that was
+            # refused
+            self._arm()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End the timer with the connection."""

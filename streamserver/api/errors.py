@@ -47,6 +47,15 @@ def not_found() -> PlainTextResponse:
     return PlainTextResponse("404 page not found\n", 404)
 
 
+def body_too_large() -> JSONResponse:
+    """Return the answer for a body over the limit.
+
+    Not with `Connection: close`: closing while the client still sends would reset the connection, and the
+    client would not see the answer. `BoundedHttp` limits how long the rest is read and dropped.
+    """
+    return error_response(413, "the request's body is too large; see server.max_body_size")
+
+
 NO_DATA = "no data provided"
 UNPARSABLE = "unable to parse provided data"
 
@@ -62,7 +71,13 @@ async def _on_routing_error(_: Request, error: Exception) -> Response:
         return not_found()
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         return Response(status_code=error.status_code, headers=error.headers)
+    if error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return body_too_large()
     return error_response(error.status_code, str(error.detail), error.headers)
+
+
+async def _on_failure(_: Request, __: Exception) -> Response:
+    return error_response(500)  # and the error goes on to `access.py`, which logs it
 
 
 async def _on_invalid_request(_: Request, error: Exception) -> Response:
@@ -78,6 +93,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(fastapi.HTTPException, _on_api_error)
     app.add_exception_handler(RoutingException, _on_routing_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
+    app.add_exception_handler(Exception, _on_failure)
 
 
 Responses = dict[int | str, dict[str, object]]

@@ -8,6 +8,9 @@ from typing import Any
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+
+from streamserver.api.errors import UNPARSABLE, ApiError
 
 
 class JsonRoute(APIRoute):
@@ -23,6 +26,12 @@ class JsonRoute(APIRoute):
         async def handle_as_json(request: Request) -> Response:
             headers = MutableHeaders(scope=request.scope)
             headers["content-type"] = "application/json"
-            return await handle(Request(request.scope, request.receive))
+            try:
+                return await handle(Request(request.scope, request.receive))
+            except HTTPException as error:
+                if error.status_code != 400 or isinstance(error, ApiError):
+                    raise
+                # FastAPI's own words for a body that is no text, or nested too deeply
+                raise ApiError(400, UNPARSABLE) from error
 
         return handle_as_json

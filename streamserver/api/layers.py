@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import re
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from streamserver.api.errors import ApiError, error_response, not_found
+from streamserver.api.errors import ApiError, body_too_large, error_response, not_found
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -131,13 +130,35 @@ class ErrorShape:
         async def reshape(message: Message) -> None:
             nonlocal replaced
             if message["type"] == "http.response.start" and message["status"] == 413:
-                replaced = not re.match(
-                    "application/json", MutableHeaders(scope=message).get("content-type", "")
-                )
+                kind = Headers(raw=message["headers"]).get("content-type", "")
+                replaced = not kind.startswith("application/json")
                 if replaced:
-                    message_text = "the request's body is too large; see server.max_body_size"
-                    await error_response(413, message_text, {"connection": "close"})(scope, receive, send)
+                    await body_too_large()(scope, receive, send)
             if not replaced:
                 await send(message)
 
         await self._app(scope, receive, reshape)
+
+
+class HeadLimit:
+    """Refuses a request whose head is too large.
+
+    The parser's own limit holds only for heads that come in several pieces.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        """`limit` is in bytes."""
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+        size = len(scope.get("raw_path", b"")) + len(scope["query_string"])
+        size += sum(len(name) + len(value) + 4 for name, value in scope["headers"])
+        if size <= self._limit:
+            await self._app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1000})
+        else:
+            message = "the request's head is too large; see server.max_header_size"
+            await error_response(431, message, {"connection": "close"})(scope, receive, send)

@@ -23,17 +23,32 @@ log = get_logger("http")
 BACKLOG = 512
 """Connections the kernel holds for us until we take them."""
 
+DATE_INTERVAL = 1.0
+"""Seconds between two changes of the `Date` header."""
+
 
 class ListenError(OSError):
     """The server cannot listen; the message names the address or certificate, the cause and the way out."""
 
 
 class _Server(Server):
-    """uvicorn's server without its signal handlers, and with an event for "listening"."""
+    """uvicorn's server without its signal handlers, and with events for "listening" and "stop"."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.listening = asyncio.Event()
+        self._stopping = asyncio.Event()
+
+    def ask_to_stop(self) -> None:
+        """Begin to shut down."""
+        self.should_exit = True
+        self._stopping.set()
+
+    async def main_loop(self) -> None:
+        """Refresh the `Date` header each second until asked to stop (uvicorn looks ten times a second)."""
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), DATE_INTERVAL)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -117,7 +132,7 @@ class HttpServer:
             return
         self._server = self._serving = None
         server.config.timeout_graceful_shutdown = timeout  # type: ignore[assignment]
-        server.should_exit = True
+        server.ask_to_stop()
         try:
             await asyncio.wait_for(asyncio.shield(serving), timeout + 1.0)
         except TimeoutError:

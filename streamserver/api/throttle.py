@@ -58,7 +58,7 @@ class Slowdown:
         record = self._records.get(source)
         if record is None or self._expired(record, now):
             return 0.0
-        return max(0.0, record.last + self._policy.delay(record.failures) - now)
+        return max(0.0, self._policy.delay(record.failures) - (now - record.last))
 
     def failed(self, source: str, now: float) -> None:
         """Count a failure."""
