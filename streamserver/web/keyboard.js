@@ -12,6 +12,12 @@ import { isModifier, isSilent, keysymOf, keysymsOfText } from "./keysym.js";
 /** Milliseconds within which a Control before AltGr is known as Windows' own, not a person's. */
 const ALTGR_PAIR = 50;
 
+/**
+ * Milliseconds between two renewals of a key that is held: the server releases what nobody renewed for 10 s. Only the
+ * keyboard's own repeat renews, because it proves that the key is down.
+ */
+const RENEWAL = 2_000;
+
 const BACKSPACE = 0xff08;
 const DELETE = 0xffff;
 const ENTER = 0xff0d;
@@ -33,6 +39,7 @@ export class Keyboard {
   /** Whether Ctrl, Alt and Shift are down and nothing else was pressed since. */
   #leaving = false;
   #controlAt = -Infinity;
+  #renewedAt = -Infinity;
 
   /** @param {KeyboardOptions} options */
   constructor(options) {
@@ -74,7 +81,8 @@ export class Keyboard {
     if (keysym === null) return;
     event.preventDefault();
     const place = placeOf(event);
-    if (event.repeat && this.#pressed.has(place)) return;
+    this.#releaseLostModifiers(event);
+    if (event.repeat && this.#pressed.has(place)) return this.#renew(event, place);
     if (event.code === "ControlLeft") this.#controlAt = event.timeStamp;
     // The same key may type something else now (Shift came or went): its old keysym must not stay down.
     this.#release(place);
@@ -93,6 +101,27 @@ export class Keyboard {
       return;
     }
     if (this.#release(placeOf(event))) event.preventDefault();
+  }
+
+  /**
+   * @param {KeyboardEvent} event
+   * @param {string} place
+   */
+  #renew(event, place) {
+    if (event.timeStamp - this.#renewedAt < RENEWAL) return;
+    this.#renewedAt = event.timeStamp;
+    for (const [held, keysym] of this.#pressed) if (held === place || modifierAt(held) !== null) this.#options.keyDown(keysym);
+  }
+
+  /**
+   * The system may keep the release of a modifier for itself; the next key tells.
+   * @param {KeyboardEvent} event
+   */
+  #releaseLostModifiers(event) {
+    for (const place of [...this.#pressed.keys()]) {
+      const modifier = modifierAt(place);
+      if (modifier !== null && place !== event.code && !event.getModifierState(modifier)) this.#release(place);
+    }
   }
 
   /** @param {string} place */
@@ -151,6 +180,15 @@ function isComposing(event) {
  */
 function placeOf(event) {
   return event.code || event.key;
+}
+
+/**
+ * The name getModifierState knows the key by.
+ * @param {string} place KeyboardEvent.code
+ * @returns {string | null} null when it is no modifier
+ */
+function modifierAt(place) {
+  return /^(Shift|Control|Alt|Meta)(Left|Right)$/.exec(place)?.[1] ?? null;
 }
 
 /** @param {KeyboardEvent} event */

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { withStereo } from "./answer.js";
 import { decode, encodePing } from "./datachannel.js";
 import { retryDelay } from "./retry.js";
 
@@ -40,6 +41,8 @@ export class Peer {
   /** @type {PeerState} */ #state = "none";
   #wanted = false;
   #attempt = 0;
+  /** A new connection was asked for and is not provided yet: what comes meanwhile is not for the old one. */
+  #awaiting = false;
 
   /** @param {PeerOptions} options */
   constructor(options) {
@@ -84,7 +87,7 @@ export class Peer {
         return true;
       case "signal/offer":
       case "signal/restart":
-        this.#step(() => this.#answer(this.#connection, payload.sdp));
+        if (!this.#awaiting) this.#step(() => this.#answer(this.#connection, payload.sdp));
         return true;
       case "signal/candidate":
         this.#step(() => this.#candidate(payload));
@@ -113,14 +116,15 @@ export class Peer {
     return this.#connection;
   }
 
+  /** The old connection, if any, lives on until the new one is provided: it may mend itself first. */
   #request() {
     clearTimeout(this.#timer);
     if (!this.#wanted) return;
-    this.#drop();
     this.#attempt += 1;
     this.#report("connecting");
     // Without a WebSocket nothing was asked: `resume` comes when it is back.
     if (!this.#options.send("signal/request", { video: {}, audio: {} })) return;
+    this.#awaiting = true;
     this.#timer = setTimeout(() => this.#request(), CONNECT_TIMEOUT);
   }
 
@@ -145,8 +149,9 @@ export class Peer {
   /** @param {import("./types.js").SignalProvide} provide */
   async #accept(provide) {
     if (!this.#wanted) return;
-    if (this.#connection !== null) this.#options.onEnding();
-    this.#connection?.close();
+    this.#awaiting = false;
+    const early = this.#early.splice(0);
+    this.#drop();
     const connection = new RTCPeerConnection({ iceServers: provide.iceservers ?? [], bundlePolicy: "max-bundle" });
     this.#connection = connection;
     const current = () => connection === this.#connection;
@@ -154,7 +159,7 @@ export class Peer {
     connection.ondatachannel = ({ channel }) => current() && this.#open(channel);
     connection.onicecandidate = ({ candidate }) => current() && candidate && this.#options.send("signal/candidate", candidate.toJSON());
     connection.onconnectionstatechange = () => current() && this.#changed(connection.connectionState);
-    const early = this.#early.splice(0);
+    this.#timer = setTimeout(() => this.#request(), CONNECT_TIMEOUT);
     await this.#answer(connection, provide.sdp);
     for (const candidate of early) await this.#candidate(candidate);
   }
@@ -166,13 +171,14 @@ export class Peer {
   async #answer(connection, sdp) {
     if (connection === null || connection !== this.#connection) return;
     await connection.setRemoteDescription({ type: "offer", sdp });
-    await connection.setLocalDescription(await connection.createAnswer());
+    const answer = await connection.createAnswer();
+    await connection.setLocalDescription({ type: "answer", sdp: withStereo(answer.sdp ?? "") });
     if (connection === this.#connection) this.#options.send("signal/answer", { sdp: connection.localDescription?.sdp });
   }
 
   /** @param {RTCIceCandidateInit} candidate */
   async #candidate(candidate) {
-    if (this.#connection === null) this.#early.push(candidate);
+    if (this.#awaiting || this.#connection === null) this.#early.push(candidate);
     // A candidate the browser does not understand is no reason to fail: there are others.
     else await this.#connection.addIceCandidate(candidate).catch(() => undefined);
   }
@@ -208,7 +214,7 @@ export class Peer {
   }
 
   /**
-   * Ask for an ICE restart after a while, and for a new connection when that does not help.
+   * Ask for an ICE restart after a while, and for a new connection when the old one has failed and stays so.
    * @param {number} delay milliseconds
    */
   #mend(delay) {
@@ -216,6 +222,7 @@ export class Peer {
     this.#timer = setTimeout(() => {
       // A page nobody sees wakes no machine; `#seenAgain` goes on.
       if (document.hidden || !this.#options.send("signal/restart")) return;
+      if (this.#connection?.connectionState !== "failed") return;
       this.#timer = setTimeout(() => this.#request(), RESTART_TIMEOUT);
     }, delay);
   }
@@ -230,6 +237,7 @@ export class Peer {
     this.#connection?.close();
     this.#connection = null;
     this.#channel = null;
+    this.#awaiting = false;
     this.#early = [];
   }
 

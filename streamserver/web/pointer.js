@@ -8,6 +8,8 @@ import { NotchCounter } from "./wheel.js";
 
 /** X buttons by MouseEvent.button: left, middle, right, back, forward. */
 const BUTTONS = [1, 2, 3, 8, 9];
+/** Milliseconds between two renewals of a held button; the server releases what nobody renewed for 10 s. */
+const RENEWAL = 3_000;
 
 /** @typedef {import("./types.js").Point} Point */
 
@@ -30,6 +32,7 @@ export class Pointer {
   /** @type {Set<number>} */ #down = new Set();
   /** @type {Point | null} */ #last = null;
   #notches = new NotchCounter();
+  /** @type {ReturnType<typeof setInterval> | undefined} */ #renewal;
 
   /** @param {PointerOptions} options */
   constructor(options) {
@@ -50,6 +53,7 @@ export class Pointer {
 
   /** Release every button that is down at the other end. */
   releaseAll() {
+    clearInterval(this.#renewal);
     for (const button of this.#down) this.#options.buttonUp(button);
     this.#down.clear();
   }
@@ -88,12 +92,15 @@ export class Pointer {
     this.#moveTo(event);
     this.#down.add(button);
     this.#options.buttonDown(button);
+    clearInterval(this.#renewal);
+    this.#renewal = setInterval(() => this.#down.forEach((held) => this.#options.buttonDown(held)), RENEWAL);
   }
 
   /** @param {PointerEvent} event */
   #lift(event) {
     const button = BUTTONS[event.button];
     if (!this.#down.delete(button)) return;
+    if (this.#down.size === 0) clearInterval(this.#renewal);
     this.#moveTo(event);
     this.#options.buttonUp(button);
   }

@@ -35,6 +35,8 @@ export class View {
     new ResizeObserver(arrange).observe(options.bar);
     // Zooming the page changes the size of a device pixel.
     addEventListener("resize", arrange);
+    // Where nothing is drawn (a covered window) frames are not called back, but still known by their size.
+    for (const name of ["loadeddata", "resize"]) options.video.addEventListener(name, () => this.#shown());
     this.#arrange();
   }
 
@@ -50,17 +52,19 @@ export class View {
     // Each of its tracks is announced; setting it again would start it again.
     if (video.srcObject === stream) return;
     video.srcObject = stream;
-    // Sound alone makes "loadeddata" too: only a frame is a picture.
-    video.requestVideoFrameCallback(() => {
-      if (video.srcObject !== stream) return;
-      this.#freeze(false);
-      this.#options.onPicture();
-    });
+    video.requestVideoFrameCallback(() => video.srcObject === stream && this.#shown());
     // Autoplay of a muted video is always allowed; without the sound's permission it starts muted.
     video.play().catch(() => {
       video.muted = true;
       video.play().catch(() => undefined);
     });
+  }
+
+  #shown() {
+    // Sound alone makes "loadeddata" too: only a frame is a picture.
+    if (this.#options.video.videoWidth === 0) return;
+    this.#freeze(false);
+    this.#options.onPicture();
   }
 
   get hasSound() {

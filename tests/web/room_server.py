@@ -8,13 +8,17 @@ WebRTC are real.
 import asyncio
 import json
 import threading
+import time
 from collections.abc import Callable, Coroutine
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import uvicorn
 from aiortc import RTCDataChannel, RTCPeerConnection, RTCSessionDescription
-from aiortc.mediastreams import AudioStreamTrack, VideoStreamTrack
+from aiortc.mediastreams import MediaStreamTrack, VideoStreamTrack
+from av import AudioFrame
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -68,6 +72,27 @@ def profile(name: str, **changes: bool) -> Json:
         "plugins": None,
     }
     return {"name": name, **bits, **rest, **changes}
+
+
+class LeftTone(MediaStreamTrack):
+    """A 440 Hz tone in the left channel alone."""
+
+    kind = "audio"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._start = time.monotonic()
+        self._samples = 0
+
+    async def recv(self) -> AudioFrame:
+        await asyncio.sleep(max(0.0, self._start + self._samples / 48000 - time.monotonic()))
+        times = (np.arange(960) + self._samples) / 48000
+        sound = np.zeros((1, 1920), dtype=np.int16)
+        sound[0, ::2] = 12000 * np.sin(2 * np.pi * 440 * times)
+        frame = AudioFrame.from_ndarray(sound, format="s16", layout="stereo")
+        frame.sample_rate, frame.pts, frame.time_base = 48000, self._samples, Fraction(1, 48000)
+        self._samples += 960
+        return frame
 
 
 class NothingToShow(VideoStreamTrack):
@@ -338,7 +363,7 @@ class RoomServer:
             await before.close()
         peer = RTCPeerConnection()
         self.peers[session] = peer
-        peer.addTrack(AudioStreamTrack())
+        peer.addTrack(LeftTone())
         peer.addTrack(VideoStreamTrack() if self.showing else NothingToShow())
         channel = peer.createDataChannel("data")
         channel.on("message", lambda message: self.input.append(message))

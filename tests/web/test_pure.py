@@ -196,6 +196,17 @@ def test_parts_of_a_notch_add_up(page: Page, events: list[Any], notches: list[in
     assert evaluate(page, "wheel.js", script, events) == notches
 
 
+def test_the_answer_asks_for_stereo(page: Page) -> None:
+    sdp = "a=rtpmap:111 opus/48000/2\r\na=fmtp:111 minptime=10;useinbandfec=1\r\na=rtpmap:96 VP8/90000\r\n"
+    expected = sdp.replace("111 minptime", "111 stereo=1;minptime")
+    assert evaluate(page, "answer.js", "m.withStereo(a)", sdp) == expected
+    assert evaluate(page, "answer.js", "m.withStereo(a)", expected) == expected
+    bare = "a=rtpmap:111 opus/48000/2\r\na=mid:0\r\n"
+    with_line = "a=rtpmap:111 opus/48000/2\r\na=fmtp:111 stereo=1\r\na=mid:0\r\n"
+    assert evaluate(page, "answer.js", "m.withStereo(a)", bare) == with_line
+    assert evaluate(page, "answer.js", "m.withStereo(a)", "v=0\r\n") == "v=0\r\n"
+
+
 def test_waiting_grows_and_is_bounded(page: Page) -> None:
     delays = evaluate(
         page, "retry.js", "[1, 2, 3, 9, 400].flatMap((n) => [m.retryDelay(n, 0), m.retryDelay(n, 0.999999)])"

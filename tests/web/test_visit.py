@@ -318,6 +318,64 @@ def test_sound_starts_off_and_one_button_turns_it_on(browser: Browser, room: Roo
     assert page.evaluate(muted) is True
 
 
+LOUDNESS = """async () => {
+  const context = new AudioContext();
+  await context.resume();
+  const splitter = context.createChannelSplitter(2);
+  context.createMediaStreamSource(document.querySelector('video').srcObject).connect(splitter);
+  const analysers = [0, 1].map((channel) => {
+    const analyser = context.createAnalyser();
+    splitter.connect(analyser, channel);
+    return analyser;
+  });
+  const peak = (analyser) => {
+    const samples = new Float32Array(analyser.fftSize);
+    analyser.getFloatTimeDomainData(samples);
+    return Math.max(...samples.map(Math.abs));
+  };
+  const deadline = Date.now() + 5000;
+  while (peak(analysers[0]) < 0.1 && Date.now() < deadline) await new Promise(requestAnimationFrame);
+  const peaks = analysers.map(peak);
+  await context.close();
+  return peaks;
+}"""
+
+
+def test_sound_has_two_channels(browser: Browser, room: RoomServer) -> None:
+    page = browser.open(room.url)
+    sign_in(page)
+    left, right = page.evaluate(LOUDNESS)
+    assert left > 0.1
+    assert right < left / 4
+
+
+def test_what_is_held_is_renewed(browser: Browser, room: RoomServer) -> None:
+    page = browser.open(room.url, own_clock=True)
+    sign_in(page)
+    take_control(page)
+    page.mouse.move(*spot(page, 10, 300))
+    page.mouse.down()
+    page.clock.run_for(3_100)
+    page.mouse.up()
+    expected = [(BUTTON_DOWN, 1), (BUTTON_DOWN, 1), (BUTTON_UP, 1)]
+    wait_for_inputs(room, expected, BUTTON_DOWN, BUTTON_UP)
+
+
+def test_a_modifier_whose_release_was_lost_is_released(browser: Browser, room: RoomServer) -> None:
+    page = browser.open(room.url)
+    sign_in(page)
+    take_control(page)
+    page.keyboard.down("Shift")
+    # The system kept the release of Shift for itself: the next key comes without it.
+    cdp = page.context.new_cdp_session(page)
+    key = {"key": "b", "code": "KeyB", "windowsVirtualKeyCode": 66, "modifiers": 0}
+    cdp.send("Input.dispatchKeyEvent", {"type": "rawKeyDown", **key})
+    cdp.send("Input.dispatchKeyEvent", {"type": "keyUp", **key})
+    expected = [(KEY_DOWN, 0xFFE1), (KEY_UP, 0xFFE1), (KEY_DOWN, 0x62), (KEY_UP, 0x62)]
+    wait_for_inputs(room, expected, KEY_DOWN, KEY_UP)
+    page.keyboard.up("Shift")
+
+
 def test_everything_is_reached_by_keyboard(browser: Browser, room: RoomServer) -> None:
     page = browser.open(room.url)
     page.keyboard.type("Ann")
