@@ -26,6 +26,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from streamserver.logs import get_logger
 
 if TYPE_CHECKING:
+    from uvicorn._types import ASGIReceiveEvent
     from uvicorn.config import Config
     from uvicorn.server import ServerState
     from websockets.frames import Frame
@@ -120,6 +121,13 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         super().resume_writing()
         if not self.read_paused:
             self.transport.resume_reading()
+
+    async def receive(self) -> ASGIReceiveEvent:
+        """Hand the next event to the application; reading goes on only if the client takes our output."""
+        event = await super().receive()
+        if not self.writable.is_set():
+            self.transport.pause_reading()
+        return event
 
     def handle_cont(self, event: Frame) -> None:
         """Take one more piece of a message, up to a number of pieces."""
