@@ -36,7 +36,7 @@ STOP_TIMEOUT = 5.0
 START_ERRORS = (OSError, CaptureError, DesktopError, PluginError, SessionError, WebRTCError)
 """What parts raise when the machine or the configuration does not let them start: one sentence."""
 
-Stop = Callable[[], Awaitable[None]]
+Stop = Callable[[], Awaitable[None] | None]
 
 
 class App:
@@ -98,9 +98,11 @@ class App:
             )
         )
         http = HttpServer(api.asgi, settings.server, settings.session)
-        # Stopped in this order: plugins drain, sessions say goodbye over sockets that still work, sockets go.
+        # Stopped in this order: plugins drain while they see who is here, nobody new gets in, sessions say
+        # goodbye over sockets that still work, sockets go.
         self._stops.append(("http", http.stop))
         self._stops.append(("sessions", sessions.stop))
+        self._stops.append(("listener", http.stop_listening))
         self._stops.append(("plugins", plugins.shutdown))
         await plugins.start(
             Managers(
@@ -121,7 +123,9 @@ class App:
             part, stop = self._stops.pop()
             try:
                 async with asyncio.timeout(STOP_TIMEOUT):
-                    await stop()
+                    stopped = stop()
+                    if stopped is not None:
+                        await stopped
             except TimeoutError:
                 log.warning("part did not stop in time", part=part, timeout=STOP_TIMEOUT)
             except Exception:

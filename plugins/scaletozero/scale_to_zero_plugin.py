@@ -76,7 +76,7 @@ class ScaleToZeroPlugin:
         controller.start()
         self._controller = controller
         self._holds = SessionHolds(managers.sessions, controller)
-        log.info("scale-to-zero plugin enabled")
+        log.info("scale-to-zero plugin enabled", gate=controller.snapshot().gate.value)
         await self._holds.attach()
 
     async def shutdown(self) -> None:
