@@ -111,11 +111,6 @@ export class Peer {
     channel.send(message);
   }
 
-  /** @returns {RTCPeerConnection | null} for its figures */
-  get connection() {
-    return this.#connection;
-  }
-
   /** The old connection, if any, lives on until the new one is provided: it may mend itself first. */
   #request() {
     clearTimeout(this.#timer);
