@@ -50,7 +50,7 @@ async def test_one_visit_from_start_to_shutdown_is_logged_word_for_word(
     await server.join("cat")
     await server.plugin.shutdown()
     assert said.lines() == [
-        "scale-to-zero plugin enabled",
+        "scale-to-zero plugin enabled gate=released",
         "connection started, disabling scale-to-zero (pending: 1) gate=held",
         "connection started, disabling scale-to-zero (pending: 2) gate=held",
         "connection ended, re-enabling scale-to-zero (pending: 1) gate=held",
