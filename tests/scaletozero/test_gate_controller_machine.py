@@ -159,5 +159,5 @@ class GateControllerMachine(RuleBasedStateMachine):
 
 TestGateController = GateControllerMachine.TestCase
 TestGateController.settings = settings(
-    max_examples=40, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=80, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
 )
