@@ -85,7 +85,7 @@ class ServerSettings(Section):
     max_body_size: Annotated[ByteSize, Ge(1024), Le(1024 * 1024 * 1024)] = 1024 * 1024
     """Largest body of an HTTP request; a larger one is answered with 413."""
     max_header_size: Annotated[ByteSize, Ge(4096), Le(1024 * 1024)] = 16 * 1024
-    """Largest head of an HTTP request (request line and headers); a larger one is answered with 431 or 400."""
+    """Largest head of an HTTP request (request line and headers); a larger one gets 431 or 400."""
     max_connections: Annotated[int, Ge(8), Le(100_000)] = 1000
     """Connections at a time, WebSockets included; one more is answered with 503."""
     request_timeout: Annotated[Duration, Ge(0.1), Le(3600)] = 30.0
