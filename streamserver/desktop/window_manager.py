@@ -13,20 +13,16 @@ log = get_logger("desktop")
 
 CONFIGURATION = """<?xml version="1.0" encoding="UTF-8"?>
 <openbox_config xmlns="http://openbox.org/3.4/rc">
-  <focus><focusNew>yes</focusNew><followMouse>no</followMouse><raiseOnFocus>no</raiseOnFocus></focus>
+  <focus><focusNew>yes</focusNew><followMouse>yes</followMouse><raiseOnFocus>no</raiseOnFocus></focus>
   <placement><policy>Smart</policy><center>yes</center></placement>
   <theme><animateIconify>no</animateIconify></theme>
   <desktops><number>1</number><firstdesk>1</firstdesk><popupTime>0</popupTime></desktops>
   <resize><drawContents>yes</drawContents><popupShow>Never</popupShow></resize>
-  <!-- neither keys nor menus: whoever controls the browser controls nothing else -->
+  <!-- neither keys nor menus: whoever controls the browser controls nothing else. No buttons either: a click
+       would go through openbox first, and be lost while it takes in a new keyboard mapping; so focus follows
+       the pointer -->
   <keyboard/>
-  <mouse>
-    <context name="Client">
-      <mousebind button="Left" action="Press"><action name="Focus"/><action name="Raise"/></mousebind>
-      <mousebind button="Middle" action="Press"><action name="Focus"/><action name="Raise"/></mousebind>
-      <mousebind button="Right" action="Press"><action name="Focus"/><action name="Raise"/></mousebind>
-    </context>
-  </mouse>
+  <mouse/>
   <menu/>
   <applications>
     <application type="normal"><decor>no</decor><maximized>yes</maximized><focus>yes</focus></application>

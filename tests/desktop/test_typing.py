@@ -240,3 +240,21 @@ async def test_nonsense_is_dropped_or_clamped(typing: Typing) -> None:
     assert typing.desktop.cursor_position() == (typing.desktop.screen.width - 1, 0)
     keys.keypress(ord("k"))
     assert await typing.typed("k") == "k"
+
+
+async def test_a_popup_takes_the_keys_and_gives_them_back(typing: Typing) -> None:
+    await typing.clear()
+    await typing.page.evaluate(
+        "void (popup = window.open('about:blank', 'popup', 'width=300,height=200'));"
+        "popup.document.write('<textarea autofocus></textarea>');"
+        "popup.document.querySelector('textarea').focus()"
+    )
+    typing.desktop.input.keypress(ord("x"))  # somebody types while it opens
+    await typing.page.until("popup.document.hasFocus() && !document.hasFocus()")
+    typing.desktop.input.keypress(ord("p"))
+    await typing.page.until("popup.document.querySelector('textarea').value.endsWith('p')")
+    await typing.page.evaluate("popup.close()")
+    await typing.page.until("popup.closed && document.hasFocus()")
+    await typing.page.evaluate("field.value = ''; field.focus()")
+    typing.desktop.input.keypress(ord("q"))
+    assert await typing.typed("q") == "q"
