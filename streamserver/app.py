@@ -30,8 +30,8 @@ from streamserver.websocket.manager import WebSocketManager
 
 log = get_logger("app")
 
-STOP_TIMEOUT = 5.0
-"""Seconds each part may take to stop before we go on without it."""
+STOP_TIMEOUT = 10.0
+"""Seconds each part may take to stop before we go on without it; plugins have shorter bounds of their own."""
 
 START_ERRORS = (OSError, CaptureError, DesktopError, PluginError, SessionError, WebRTCError)
 """What parts raise when the machine or the configuration does not let them start: one sentence."""

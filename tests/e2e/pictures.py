@@ -17,16 +17,19 @@ IMAGES = Path(__file__).parents[2] / "docs" / "images"
 ARTICLE = """<!doctype html><meta charset="utf-8"><title>How cats sleep</title>
 <style>
 body{margin:0;font:18px/1.6 "Noto Sans",sans-serif;color:#23303d;background:#fbfaf7}
-header{height:190px;background:linear-gradient(160deg,#f3b26b,#d9734e 55%,#5a4a78);display:flex;align-items:end}
+header{height:190px;display:flex;align-items:end;
+ background:linear-gradient(160deg,#f3b26b,#d9734e 55%,#5a4a78)}
 h1{margin:0 0 18px 90px;color:#fff;font-size:46px;font-weight:600}
 main{display:grid;grid-template-columns:1.6fr 1fr;gap:60px;max-width:1080px;margin:28px 90px}
 aside{background:#fff;border:1px solid #e5e0d8;border-radius:10px;padding:4px 22px}
-input{width:100%;box-sizing:border-box;font:inherit;padding:10px 14px;border:2px solid #d9734e;border-radius:8px}
+input{width:100%;box-sizing:border-box;font:inherit;padding:10px 14px;
+ border:2px solid #d9734e;border-radius:8px}
 </style><header><h1>How cats sleep</h1></header><main><div>
 <input id="q" placeholder="Search this page" autofocus>
-<p>A cat sleeps for twelve to sixteen hours a day, most of it lightly. Its ears go on turning towards every sound,
-and it is on its feet within a fraction of a second when something worth getting up for comes along.</p>
-<p>That is the whole trick: resting costs almost nothing, and waking up is not something anybody has to wait for.</p>
+<p>A cat sleeps for twelve to sixteen hours a day, most of it lightly. Its ears go on turning
+towards every sound, and it is on its feet within a fraction of a second when something worth getting up for comes along.</p>
+<p>That is the whole trick: resting costs almost nothing, and waking up is not something
+anybody has to wait for.</p>
 </div><aside><p><b>In short</b></p><p>12–16 hours a day</p><p>Three quarters of it light sleep</p>
 <p>Awake before you notice</p></aside></main>"""
 
