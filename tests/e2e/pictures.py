@@ -27,7 +27,8 @@ input{width:100%;box-sizing:border-box;font:inherit;padding:10px 14px;
 </style><header><h1>How cats sleep</h1></header><main><div>
 <input id="q" placeholder="Search this page" autofocus>
 <p>A cat sleeps for twelve to sixteen hours a day, most of it lightly. Its ears go on turning
-towards every sound, and it is on its feet within a fraction of a second when something worth getting up for comes along.</p>
+towards every sound, and it is on its feet within a fraction of a second
+when something worth getting up for comes along.</p>
 <p>That is the whole trick: resting costs almost nothing, and waking up is not something
 anybody has to wait for.</p>
 </div><aside><p><b>In short</b></p><p>12–16 hours a day</p><p>Three quarters of it light sleep</p>
