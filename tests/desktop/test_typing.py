@@ -249,7 +249,8 @@ async def test_a_popup_takes_the_keys_and_gives_them_back(typing: Typing) -> Non
         "popup.document.write('<textarea autofocus></textarea>');"
         "popup.document.querySelector('textarea').focus()"
     )
-    typing.desktop.input.keypress(ord("x"))  # somebody types while it opens
+    await typing.page.until("popup.document.hasFocus()")
+    typing.desktop.input.keypress(ord("x"))  # somebody types while its window opens
     await typing.page.until("popup.document.hasFocus() && !document.hasFocus()")
     typing.desktop.input.keypress(ord("p"))
     await typing.page.until("popup.document.querySelector('textarea').value.endsWith('p')")
