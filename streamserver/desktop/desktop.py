@@ -291,8 +291,11 @@ class Desktop:
                 )
                 return
             log.warning("lost the X connection; connecting again", display=self.display.name)
-            with contextlib.suppress(DesktopError):
+            try:
                 self._connect(self.screen)
+            except DesktopError as error:
+                log.warning("cannot connect to the X server", error=str(error))
+                self._lost.set()
 
     async def _try_again(self) -> bool:
         try:

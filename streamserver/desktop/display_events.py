@@ -79,13 +79,12 @@ class DisplayEvents:
             while True:
                 try:
                     event = self._connection.poll_for_event()
+                    if event is None:
+                        return
+                    self._handle(event)
                 except xcffib.ProtocolException as error:
                     # an answer to a request about something that is gone by now
                     log.debug("the X server refused a request", error=repr(error))
-                    continue
-                if event is None:
-                    return
-                self._handle(event)
         except xcffib.XcffibException as error:
             log.debug("lost the X connection", error=str(error))
             self.stop()
