@@ -25,7 +25,7 @@ from streamserver.desktop.window_manager import WindowManager
 from streamserver.desktop.x11 import XDisplay
 from streamserver.desktop.xserver import XServer, is_running, number_to_start
 from streamserver.logs import get_logger
-from streamserver.sessions.signals import Signal
+from streamserver.signals import Signal
 
 HOLD_CHECK_INTERVAL = 1.0
 """Seconds between two looks for keys that were forgotten (neko: 1 s)."""

@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 from streamserver.config.types import ScreenSize
 from streamserver.sessions.model import MediaPeer, Session
-from streamserver.sessions.signals import Signal
+from streamserver.signals import Signal
 from streamserver.webrtc.signaling import AudioRequest, AudioStatus, Provide, VideoRequest, VideoStatus
 
 

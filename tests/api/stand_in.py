@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from streamserver.config.types import ScreenSize
 from streamserver.desktop.errors import ScreenRefused
 from streamserver.sessions.model import Session
-from streamserver.sessions.signals import Signal
+from streamserver.signals import Signal
 from streamserver.webrtc.signaling import AudioRequest, Provide, VideoRequest
 
 

@@ -26,7 +26,7 @@ from streamserver.desktop.errors import ScreenRefused
 from streamserver.members.profile import MemberProfile
 from streamserver.sessions.manager import SessionManager
 from streamserver.sessions.model import Session
-from streamserver.sessions.signals import Signal
+from streamserver.signals import Signal
 from streamserver.webrtc.errors import SignalError
 from streamserver.webrtc.signaling import (
     AudioRequest,
