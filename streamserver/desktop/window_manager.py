@@ -18,9 +18,8 @@ CONFIGURATION = """<?xml version="1.0" encoding="UTF-8"?>
   <theme><animateIconify>no</animateIconify></theme>
   <desktops><number>1</number><firstdesk>1</firstdesk><popupTime>0</popupTime></desktops>
   <resize><drawContents>yes</drawContents><popupShow>Never</popupShow></resize>
-  <!-- neither keys nor menus: whoever controls the browser controls nothing else. No buttons either: a click
-       would go through openbox first, and be lost while it takes in a new keyboard mapping; so focus follows
-       the pointer -->
+  <!-- neither keys nor menus: whoever controls the browser controls nothing else. No buttons either: every
+       click would be held back until openbox has looked at it; so focus follows the pointer -->
   <keyboard/>
   <mouse/>
   <menu/>
@@ -61,6 +60,9 @@ class WindowManager:
         environment = {
             **base_environment(self._account, self._directory),
             **self._display.environment(),
+            # at each change of the keyboard mapping openbox reads the compose table anew: 60 ms of CPU for
+            # each character that no key has, and windows that come seconds late
+            "XCOMPOSEFILE": "/dev/null",
             # its themes and menus would come from the user's files, which the browser can write
             "XDG_CONFIG_HOME": str(self._directory / "config"),
             "XDG_DATA_HOME": str(self._directory / "data"),
