@@ -7,10 +7,10 @@ import pytest
 
 from streamserver.desktop.errors import DesktopError
 from streamserver.desktop.x11 import XDisplay
+from tests.network import Namespace
 from tests.waiting import until
 
 from .card import Card, ShownCard
-from .network import Namespace
 from .page import Page
 from .playground import Playground
 from .running_server import RunningServer, running_server
@@ -69,6 +69,23 @@ async def test_typing_and_clicking_reach_the_shared_browser(
         await tab.mouse.wheel(0, 300)
         await until(lambda: 1 in playground.of("wheel"), within=10, what="the wheel turns downwards")
         assert page.errors == []
+
+
+async def test_the_sound_of_the_shared_browser_is_heard(
+    server: RunningServer, playground: Playground
+) -> None:
+    async with person() as tab:
+        page = await Page.open(tab, server.url)
+        await page.sign_in("ann", "test-user")
+        await page.sees_picture()
+        await page.press("Turn sound on")
+        await page.press("Take control")
+        await page.reads("You are in control")
+        await page.click_at(*playground.place("field"))
+        await page.hears(0)
+        await tab.keyboard.press("F9")
+        await until(lambda: playground.of("playing"), within=10, what="the page plays a tone")
+        await page.hears(1000)
 
 
 async def test_a_second_person_sees_the_same_and_is_seen(server: RunningServer) -> None:
