@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from plugins.scaletozero.commands import Command, ControlFileError, GateWriteError, Outcome, WriteResult
@@ -40,6 +40,8 @@ class WriteReport:
     """How long the write took."""
     after: GateSnapshot
     """The gate just after it."""
+    ended_at: float = field(default_factory=time.time)
+    """When it ended, for people: seconds of the wall clock since 1970."""
 
 
 class Pending:
@@ -119,6 +121,7 @@ class GateController:
         self._futures: dict[Ticket, Future[None]] = {}
         self._wakes_at = -NEVER
         self._closing = False
+        self._last_write: WriteReport | None = None
         self._thread = threading.Thread(target=self._run, name="scaletozero-writer", daemon=True)
 
     def start(self) -> None:
@@ -155,6 +158,12 @@ class GateController:
         """Return why the machine is awake or may sleep."""
         with self._changed:
             return self._state.snapshot(self._clock())
+
+    @property
+    def last_write(self) -> WriteReport | None:
+        """The write that ended last; none before the first."""
+        with self._changed:
+            return self._last_write
 
     def close(self) -> None:
         """Let the writer end, after the write it is in; what is not written by then stays unwritten."""
@@ -206,9 +215,10 @@ class GateController:
                 now = self._clock()
                 self._state.finish_write(outcome, now)
                 answers = self._collect()
-                after = self._state.snapshot(now)
+                report = WriteReport(command, outcome, seconds, self._state.snapshot(now))
+                self._last_write = report
             _tell(answers)
-            self._report(WriteReport(command, outcome, seconds, after))
+            self._report(report)
 
     def _next_command(self) -> Command | None:
         """Wait until something is to be written; none: the end."""

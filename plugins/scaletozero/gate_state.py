@@ -177,6 +177,7 @@ class GateState:
         """Return everything there is to tell."""
         self._awake.count((key.kind for key in self._holds), now)
         return GateSnapshot(
+            at=now,
             gate=self._gate(now),
             holds=tuple(self._holds.values()),
             in_force=self._in_force,

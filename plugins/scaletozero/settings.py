@@ -4,9 +4,16 @@ from pathlib import Path
 from typing import Annotated
 
 from annotated_types import Ge, Le
+from pydantic import AfterValidator
 
+from plugins.scaletozero.callers import networks
 from streamserver.config.section import Section
-from streamserver.config.types import Duration
+from streamserver.config.types import Duration, Form
+Cidr = Annotated[str, Form("a network such as 10.0.0.0/8")]
+
+
+def _checked(cidrs: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(map(str, networks(cidrs)))
 
 
 class ScaleToZeroSettings(Section):
@@ -22,3 +29,5 @@ class ScaleToZeroSettings(Section):
     """How long anybody waits for the control file; a new connection goes on after that, and it is retried."""
     drain_timeout: Annotated[Duration, Le(2.5)] = 1.0
     """How long a shutdown waits for our `-` to be written."""
+    trusted_cidrs: Annotated[tuple[Cidr, ...], AfterValidator(_checked)] = ()
+    """Networks whose programs may pin and take leases without credentials, such as `10.0.0.0/8`."""

@@ -363,7 +363,7 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize(
-    "key", ["requests", "ignore_paths", "trusted_cidrs", "response_drain", "idle_viewer_timeout"]
+    "key", ["requests", "ignore_paths", "response_drain", "idle_viewer_timeout"]
 )
 def test_settings_that_do_nothing_yet_are_not_accepted(key: str) -> None:
     with pytest.raises(ValueError, match=key):
