@@ -245,6 +245,8 @@ function draw() {
     ...situation,
     canWatch: room.me?.profile.can_watch ?? true,
     isPrivate: room.isPrivateForMe,
+    browser: room.browser,
+    browserCrashed: room.browserCrashed,
     inControl: room.inControl,
     controller: room.controller === null ? null : room.name(room.controller),
     asked: control.asked,

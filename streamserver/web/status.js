@@ -10,6 +10,8 @@
  * @property {boolean} picture whether a picture has been shown
  * @property {number} mediaAttempt how often the picture was asked for in vain, 1 = the first time
  * @property {boolean} canWatch
+ * @property {import("./types.js").BrowserState} browser what the shared browser does
+ * @property {boolean} browserCrashed it crashed and is not back yet
  * @property {boolean} isPrivate the room keeps the picture from us
  * @property {boolean} inControl
  * @property {string | null} controller name of the one in control; null = nobody
@@ -61,6 +63,8 @@ function live(now) {
   if (now.isPrivate) return told("The room is private now.", "The room is private", "An administrator keeps the picture to themselves for now. It returns by itself.");
   if (now.media === "interrupted") return busy("Reconnecting: the picture stopped.", "Reconnecting", "The picture stopped. Waiting for the network.");
   if (!now.picture || now.media !== "connected") return gettingPicture(now);
+  if (now.browserCrashed) return busy("The browser crashed and is starting again.", "The browser crashed", "It is starting again. Nobody did anything wrong.");
+  if (now.browser === "starting" || now.browser === "waiting") return busy("The browser is starting.", "The browser is starting", "Its window shows in a moment.");
   if (now.inControl) return { kind: "control", sentence: "You are in control.", notice: null };
   if (now.asked) return { kind: "other", sentence: `You asked ${now.controller ?? "them"} for control.`, notice: null };
   if (now.controller !== null) return { kind: "other", sentence: `Watching. ${now.controller} is in control.`, notice: null };

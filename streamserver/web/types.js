@@ -30,6 +30,8 @@
 
 /** @typedef {{width: number, height: number, rate: number}} ScreenSize */
 
+/** @typedef {"starting" | "running" | "crashed" | "waiting" | "stopped"} BrowserState */
+
 /** @typedef {{id: string, has_host: boolean, host_id?: string}} ControlHost */
 
 /**

@@ -68,6 +68,13 @@ class Page:
         """Wait until the picture is there and nothing covers it."""
         await self.tab.wait_for_function(SEES_PICTURE, timeout=within * 1000, polling=POLL_INTERVAL * 1000)
 
+    async def sees_size(self, width: int, height: int, within: float = 15) -> None:
+        """Wait until the picture is so large and nothing covers it."""
+        sized = "size => { const video = document.querySelector('video');"
+        sized += " return video.videoWidth == size[0] && video.videoHeight == size[1]; }"
+        await self.tab.wait_for_function(sized, arg=[width, height], timeout=within * 1000, polling=100)
+        await self.sees_picture(within)
+
     async def sees_card(self, card: Card, within: float = 10) -> None:
         """Wait until the picture is the card, less than 8/255 off on the average."""
         await self._picture(lambda error: error < SAME, card, within)

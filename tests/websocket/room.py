@@ -22,6 +22,7 @@ from websockets.exceptions import ConnectionClosedError
 
 from streamserver.config import Settings
 from streamserver.config.types import ScreenSize
+from streamserver.desktop.browser import BrowserState
 from streamserver.desktop.errors import ScreenRefused
 from streamserver.members.profile import MemberProfile
 from streamserver.sessions.manager import SessionManager
@@ -88,6 +89,8 @@ class RecordingDesktop:
         self.input = RecordingInput()
         self.screen = ScreenSize(1280, 720, 30)
         self.on_screen_changed: Signal[[ScreenSize]] = Signal("screen_changed")
+        self.browser_state = BrowserState.RUNNING
+        self.on_browser_state: Signal[[BrowserState]] = Signal("browser_state")
 
     async def set_screen(self, size: ScreenSize, /) -> ScreenSize:
         if size.width > 4000:
