@@ -14,6 +14,7 @@ from plugins.scaletozero.control_file import ControlFile
 from plugins.scaletozero.control_socket import ControlSocket, SocketInUseError
 from plugins.scaletozero.gate_controller import GateController
 from plugins.scaletozero.gate_state import GateState
+from plugins.scaletozero.idle_viewers import IdleViewers
 from plugins.scaletozero.marker import (
     FileMarker,
     Legacy,
@@ -97,6 +98,10 @@ class ScaleToZeroPlugin:
             if controller is None or holds is None:
                 return
             holds.detach()
+        if settings.idle_viewer_timeout:
+            idle = IdleViewers(managers.sessions, managers.websocket, settings.idle_viewer_timeout)
+            self._undo.callback(idle.detach)
+            idle.attach()
             try:
                 await _drain(controller, holds.pending)
             finally:

@@ -29,5 +29,7 @@ class ScaleToZeroSettings(Section):
     """How long anybody waits for the control file; a new connection goes on after that, and it is retried."""
     drain_timeout: Annotated[Duration, Le(2.5)] = 1.0
     """How long a shutdown waits for our `-` to be written."""
+    idle_viewer_timeout: Annotated[Duration, Le(86_400)] = 0.0
+    """How long a page may be hidden and send no input until it lets go of its connection; 0 for ever."""
     trusted_cidrs: Annotated[tuple[Cidr, ...], AfterValidator(_checked)] = ()
     """Networks whose programs may pin and take leases without credentials, such as `10.0.0.0/8`."""

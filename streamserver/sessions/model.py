@@ -153,7 +153,10 @@ class RoomSettings(BaseModel):
 
 
 class Session:
-    """Somebody who logged in. Everybody reads it; only `SessionManager` changes it."""
+    """Somebody who logged in. Everybody reads it; only `SessionManager` changes it.
+
+    But for `last_input`, which whoever receives input keeps.
+    """
 
     def __init__(self, session_id: SessionId, profile: MemberProfile) -> None:
         self.id = session_id
@@ -165,6 +168,8 @@ class Session:
         """Its WebRTC connection, from the offer on."""
         self.is_controller = False
         """Whether it has control (neko: is host)."""
+        self.last_input = float("-inf")
+        """When it last sent input (whether it had control or not): seconds of `time.monotonic`."""
 
     @property
     def is_connected(self) -> bool:

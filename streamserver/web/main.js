@@ -9,6 +9,7 @@ import { Control } from "./control.js";
 import {
   encodeButtonDown, encodeButtonUp, encodeKeyDown, encodeKeyUp, encodeMove, encodeScroll,
 } from "./datachannel.js";
+import { Doze } from "./doze.js";
 import { element } from "./element.js";
 import { FullScreen } from "./fullscreen.js";
 import { Keyboard } from "./keyboard.js";
@@ -33,13 +34,14 @@ const keysButton = element("keys", HTMLButtonElement);
 const signOutButton = element("sign-out", HTMLButtonElement);
 const peopleButton = element("people-toggle", HTMLButtonElement);
 
-/** @type {Pick<Situation, "phase" | "media" | "picture" | "mediaAttempt" | "lost" | "end">} */
+/** @type {Pick<Situation, "phase" | "media" | "picture" | "mediaAttempt" | "lost" | "asleepSince" | "end">} */
 const situation = {
   phase: "checking",
   media: "none",
   picture: false,
   mediaAttempt: 0,
   lost: { why: "", attempt: 0, since: 0, next: null },
+  asleepSince: 0,
   end: { title: "", detail: "", action: null },
 };
 
@@ -58,6 +60,7 @@ const socket = new Socket({
   stillSignedIn: () => whoami().then((session) => session !== null, () => true),
 });
 const send = socket.send.bind(socket);
+const doze = new Doze({ send, connected: () => situation.phase === "live", sleep: fallAsleep, wake: connect });
 const peer = new Peer({
   send,
   onStream: (stream) => {
@@ -71,6 +74,8 @@ const peer = new Peer({
   onMessage: (message) => message.type !== "pong" && view.showCursor(message),
   onState: (media, mediaAttempt) => {
     Object.assign(situation, { media, mediaAttempt });
+    // Its path works again, so the server does: do not wait for the next try.
+    if (media === "connected") socket.hurry();
     draw();
   },
 });
@@ -127,7 +132,19 @@ function connect() {
   socket.start();
 }
 
+/** Nobody looks: let go of everything but the last picture. */
+function fallAsleep() {
+  letGo();
+  prompts.clear();
+  people.open(false);
+  peer.close();
+  socket.stop();
+  situation.asleepSince = Date.now();
+  enter("asleep");
+}
+
 async function signOut() {
+  doze.forget();
   socket.stop();
   peer.close();
   view.clear();
@@ -163,9 +180,11 @@ function socketChanged(state) {
       situation.lost = state;
       prompts.clear();
       letGo();
+      doze.lost();
       enter("reconnecting");
       break;
     case "ended":
+      doze.forget();
       prompts.clear();
       letGo();
       peer.close();
@@ -183,7 +202,7 @@ function socketChanged(state) {
  * @param {any} payload
  */
 function hear(event, payload) {
-  if (peer.hear(event, payload)) return;
+  if (peer.hear(event, payload) || doze.hear(event, payload)) return;
   const couldWatch = room.me?.profile.can_watch;
   const hadControl = room.inControl;
   const before = room.self;

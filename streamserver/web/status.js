@@ -5,7 +5,7 @@
 
 /**
  * @typedef {object} Situation
- * @property {"checking" | "signed-out" | "signing-in" | "connecting" | "live" | "reconnecting" | "ended"} phase
+ * @property {"checking" | "signed-out" | "signing-in" | "connecting" | "live" | "reconnecting" | "asleep" | "ended"} phase
  * @property {"none" | "connecting" | "connected" | "interrupted"} media
  * @property {boolean} picture whether a picture has been shown
  * @property {number} mediaAttempt how often the picture was asked for in vain, 1 = the first time
@@ -17,6 +17,7 @@
  * @property {string | null} controller name of the one in control; null = nobody
  * @property {boolean} asked we asked for control and wait
  * @property {{why: string, attempt: number, since: number, next: number | null}} lost
+ * @property {number} asleepSince milliseconds
  * @property {{title: string, detail: string, action: string | null}} end
  */
 
@@ -43,6 +44,8 @@ export function describe(now) {
       return busy("Connecting.", "Connecting", "Reaching the server.");
     case "reconnecting":
       return busy(`Reconnecting: ${now.lost.why}.`, "Reconnecting", `${capital(now.lost.why)}.`);
+    case "asleep":
+      return asleep(new Date(now.asleepSince).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }));
     case "ended":
       return {
         kind: "ended",
@@ -52,6 +55,15 @@ export function describe(now) {
     case "live":
       return live(now);
   }
+}
+
+/**
+ * @param {string} since a time of day
+ * @returns {Status}
+ */
+function asleep(since) {
+  const detail = `Nobody looked, so this page let go of the shared browser at ${since}; press any key or click to wake it.`;
+  return { kind: "asleep", sentence: `Asleep. ${detail}`, notice: { title: "Asleep", detail, action: "Wake up", busy: false } };
 }
 
 /**
