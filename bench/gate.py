@@ -11,7 +11,7 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -152,7 +152,7 @@ def together(file: FuseControlFile, gate: Gate, holders: int, rounds: int) -> Co
 
 
 def measured(
-    file: FuseControlFile, holds: list[Callable[[], None]], run: Callable[[], None], pairs: int
+    file: FuseControlFile, holds: Sequence[Callable[[], None]], run: Callable[[], None], pairs: int
 ) -> Cost:
     """Run the holders' threads and say what that cost, without their start and end."""
     file.forget()

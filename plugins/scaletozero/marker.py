@@ -2,8 +2,8 @@
 
 It stands around the two writes:  intent, `+`, held … releasing, `-`, released.
 Only `held` says for sure that one `+` of ours is in the counter; while a write is under way nobody can know
-whether it happened, so the counter is left alone: too high keeps the machine awake, too low would let it sleep
-under somebody else's work.
+whether it happened, so the counter is left alone: too high keeps the machine awake, too low would let it
+sleep under somebody else's work.
 
 It has to outlive this process, not the kernel: after a crash of the machine the boot is another one, and the
 marker means nothing. So it is never flushed to the disk, and a phase is one pwrite() of one short record,
