@@ -173,6 +173,7 @@ class Desktop:
             self._browser_settings, account, directory, self._browser_restarts, self.on_browser_state.emit
         )
         self._browser.command()
+        await asyncio.to_thread(self._browser.check_sandbox)
         await asyncio.to_thread(self._browser.profile.claim)
         self._sound_daemon = SoundDaemon(account, directory)
         sound = asyncio.ensure_future(self._sound_daemon.start())
