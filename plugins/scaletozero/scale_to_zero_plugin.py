@@ -25,6 +25,7 @@ from plugins.scaletozero.marker import (
 )
 from plugins.scaletozero.metrics import GateMetrics
 from plugins.scaletozero.operations import Operations
+from plugins.scaletozero.request_holds import HoldRequests, RequestHolds
 from plugins.scaletozero.routes import PREFIX, GateRoutes
 from plugins.scaletozero.session_holds import SessionHolds
 from plugins.scaletozero.settings import ScaleToZeroSettings
@@ -80,6 +81,14 @@ class ScaleToZeroPlugin:
         controller.on_write(metrics.count)
         controller.on_write(WriteLog(path).note)
         controller.start()
+        if settings.requests:
+            requests = RequestHolds(
+                controller,
+                ignore_paths=settings.ignore_paths,
+                response_drain=settings.response_drain,
+            )
+            self._undo.callback(requests.close)
+            managers.api.add_middleware(HoldRequests, holds=requests)
         self._controller = controller
         self._holds = SessionHolds(managers.sessions, controller)
         operations = Operations(controller, path)
@@ -89,6 +98,10 @@ class ScaleToZeroPlugin:
         self._socket = await _open_socket(managers.run_dir, operations)
         log.info("scale-to-zero plugin enabled", gate=controller.snapshot().gate.value)
         await self._holds.attach()
+        if settings.idle_viewer_timeout:
+            idle = IdleViewers(managers.sessions, managers.websocket, settings.idle_viewer_timeout)
+            self._undo.callback(idle.detach)
+            idle.attach()
 
     async def shutdown(self) -> None:
         """Take our `+` back and forget all holds; wait at most `scaletozero.drain_timeout` for the file."""
@@ -98,10 +111,6 @@ class ScaleToZeroPlugin:
             if controller is None or holds is None:
                 return
             holds.detach()
-        if settings.idle_viewer_timeout:
-            idle = IdleViewers(managers.sessions, managers.websocket, settings.idle_viewer_timeout)
-            self._undo.callback(idle.detach)
-            idle.attach()
             try:
                 await _drain(controller, holds.pending)
             finally:
