@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
+from fastapi.utils import generate_unique_id
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -86,9 +87,15 @@ class ApiManager:
         self._check_open("routes")
         if authenticated:
             responses, dependencies = errors.AUTHENTICATED, [Depends(current_session)]
-            self._app.include_router(router, prefix=prefix, dependencies=dependencies, responses=responses)
+            self._app.include_router(
+                router,
+                prefix=prefix,
+                dependencies=dependencies,
+                responses=responses,
+                generate_unique_id_function=generate_unique_id,
+            )
         else:
-            self._app.include_router(router, prefix=prefix)
+            self._app.include_router(router, prefix=prefix, generate_unique_id_function=generate_unique_id)
         self.prefixes.append(prefix)
         self._app.openapi_schema = None
 
