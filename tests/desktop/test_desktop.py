@@ -170,7 +170,10 @@ async def test_the_browser_fills_the_screen_at_every_size(
         assert len(sizes) == 3
         await desktop.set_screen(ScreenSize(800, 600, 30))
         assert len(sizes) == 3
-        for refused in (ScreenSize(1608, 1200, 30), ScreenSize(1600, 1201, 30), ScreenSize(7, 600, 30)):
+        for refused in (
+            ScreenSize(1608, 1200, 30), ScreenSize(1600, 1201, 30), ScreenSize(7, 600, 30),
+            ScreenSize(800, 600, -5), ScreenSize(800, 600, 1 << 32),
+        ):  # fmt: skip
             with pytest.raises(ScreenRefused):
                 await desktop.set_screen(refused)
         assert desktop.screen == ScreenSize(800, 600, 30)
