@@ -155,9 +155,11 @@ async def serve(loaded: Loaded) -> None:
             await starting
         return
     stopped.cancel()
-    await starting
-    await stopping.wait()
-    await app.stop()
+    try:
+        await starting
+        await stopping.wait()
+    finally:
+        await app.stop()
     log.info("stopped")
 
 

@@ -16,7 +16,7 @@ from plugins.scaletozero.control_file import ControlFile
 from tests.scaletozero.server_parts import Server
 
 POINTS = ("before +", "after +", "held", "cooldown", "before -", "after -", "released")
-"""Where it dies: right before and after each write(), with the marker's phase as it is then, or in between."""
+"""Where it dies: right before and after each write(), or in between."""
 NO_POINT = ""
 
 FORKS = multiprocessing.get_context("forkserver")
