@@ -12,8 +12,11 @@ from collections.abc import Iterable, Mapping
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 BROWSER_HEADERS = ("origin", "sec-fetch-site")
-"""What browsers add to requests that can change something, and no page can leave out: `Origin` (Fetch standard
-§3.2, with every method but GET and HEAD), `Sec-Fetch-Site` (Fetch Metadata §2.4, to https and to localhost)."""
+"""What browsers add to requests that can change something, and no page can leave out.
+
+`Origin` (Fetch standard §3.2) goes with every method but GET and HEAD, `Sec-Fetch-Site` (Fetch Metadata §2.4)
+with all of them, but to https and localhost alone.
+"""
 
 
 def made_by_page(headers: Mapping[str, str]) -> bool:

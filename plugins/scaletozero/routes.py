@@ -77,14 +77,14 @@ class GateRoutes:
     def router(self) -> APIRouter:
         """Return the routes, for `add_root_router(PREFIX, …)`; they check themselves who may call."""
         changing = APIRouter(
-            dependencies=[Depends(self._admission.to_change)],
+            dependencies=[Depends(self._admission.to_change), Depends(_body_has_come)],
             responses=_CHANGING,
             route_class=JsonRoute,
         )
         for method, path, handler, failure in (
-            ("POST", "/disable", self.disable, DISABLE_FAILED),
-            ("POST", "/enable", self.enable, ENABLE_FAILED),
-            ("DELETE", "/leases/{lease_id}", self.drop_lease, RELEASE_FAILED),
+            ("POST", "/disable", self.disable_scale_to_zero, DISABLE_FAILED),
+            ("POST", "/enable", self.enable_scale_to_zero, ENABLE_FAILED),
+            ("DELETE", "/leases/{lease_id}", self.drop_scale_to_zero_lease, RELEASE_FAILED),
         ):
             changing.add_api_route(
                 path,
@@ -97,7 +97,7 @@ class GateRoutes:
             )
         changing.add_api_route(
             "/leases/{lease_id}",
-            self.take_lease,
+            self.take_scale_to_zero_lease,
             methods=["PUT"],
             response_model=Lease,
             responses=_failing(ACQUIRE_FAILED)
@@ -107,7 +107,7 @@ class GateRoutes:
         router = APIRouter(tags=["scale-to-zero"])
         router.add_api_route(
             "",
-            self.evidence,
+            self.scale_to_zero,
             methods=["GET"],
             response_model=Evidence,
             dependencies=[Depends(self._admission.to_ask)],
@@ -120,11 +120,11 @@ class GateRoutes:
         router.include_router(changing)
         return router
 
-    async def evidence(self) -> Evidence:
+    async def scale_to_zero(self) -> Evidence:
         """Tell why the machine is awake or may sleep."""
         return self._gate.evidence()
 
-    async def disable(self, request: Request) -> Response:
+    async def disable_scale_to_zero(self, request: Request) -> Response:
         """Pin: hold the machine awake until it is enabled again. A flag, not a count; again: no change."""
         try:
             await self._gate.pin(caller(request))
@@ -132,7 +132,7 @@ class GateRoutes:
             return _failed(DISABLE_FAILED, error)
         return Response(status_code=204)
 
-    async def enable(self) -> Response:
+    async def enable_scale_to_zero(self) -> Response:
         """Unpin. Whatever else holds the machine awake goes on doing so; not pinned: no change."""
         try:
             await self._gate.unpin()
@@ -140,8 +140,8 @@ class GateRoutes:
             return _failed(ENABLE_FAILED, error)
         return Response(status_code=204)
 
-    async def take_lease(self, lease_id: LeaseId, wanted: LeaseRequest) -> Response:
-        """Hold the machine awake for some seconds from now; the same id renews; the newest time counts."""
+    async def take_scale_to_zero_lease(self, lease_id: LeaseId, wanted: LeaseRequest) -> Response:
+        """Hold the machine awake for some seconds from now; the same id renews it, longer or shorter."""
         try:
             await self._gate.lease(lease_id, wanted.ttl_seconds, wanted.reason)
         except LeaseLimitError as error:
@@ -150,13 +150,18 @@ class GateRoutes:
             return _failed(ACQUIRE_FAILED, error)
         return JSONResponse(Lease(id=lease_id, **wanted.model_dump()).model_dump())
 
-    async def drop_lease(self, lease_id: LeaseId) -> Response:
+    async def drop_scale_to_zero_lease(self, lease_id: LeaseId) -> Response:
         """End a lease now; unknown: no change."""
         try:
             await self._gate.drop(lease_id)
         except GateWriteError as error:
             return _failed(RELEASE_FAILED, error)
         return Response(status_code=204)
+
+
+async def _body_has_come(request: Request) -> None:
+    """Dependency: read a body nobody asked for, since one that is too large is refused only when read."""
+    await request.body()
 
 
 def _failing(message: str) -> Responses:
