@@ -20,12 +20,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from streamserver.awake import Deadline
 from streamserver.logs import get_logger
 from streamserver.plugins.client_connection import EXTENSION
 
@@ -230,8 +232,20 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
             return
         super().send_receive_event_to_app()
 
+    def send_keepalive_ping(self) -> None:
+        """Ask whether the peer is there."""
+        super().send_keepalive_ping()
+        self._answer_due = Deadline(self.ping_timeout or 0.0, time.monotonic(), time.time())
+
     def keepalive_timeout(self) -> None:
-        """End the connection of a peer that answers no ping, without waiting for what it does not take."""
+        """End the connection of a peer that answers no ping, without waiting for what it does not take.
+
+        When it was us who were stopped, its answer may lie unread, or was lost with the network: ask again.
+        """
+        if self._answer_due.overslept(time.monotonic(), time.time()):
+            self.pong_timer = None
+            self.send_keepalive_ping()
+            return
         log.debug("websocket peer answers no ping", client=self.client)
         super().keepalive_timeout()
         self.transport.abort()
