@@ -44,7 +44,7 @@ def find_limits(settings: Settings) -> list[str]:
         warnings.append(f"capture.video.codec: {video.codec} is not encoded yet; h264 is used")
     if audio.codec != "opus":
         warnings.append(f"capture.audio.codec: {audio.codec} is not encoded yet; opus is used")
-    if warning := _default_passwords(settings):
+    if warning := _open_to_strangers(settings):
         warnings.append(warning)
     if not webrtc.icelite:
         warnings.append("webrtc.icelite: false is not supported yet; ICE-lite is used")
@@ -70,11 +70,13 @@ def find_limits(settings: Settings) -> list[str]:
     return warnings
 
 
-def _default_passwords(settings: Settings) -> str | None:
-    """Return a warning where strangers could log in with the passwords that everybody knows."""
+def _open_to_strangers(settings: Settings) -> str | None:
+    """Return a warning where strangers could log in: without a password, or with one that everybody knows."""
     host, _ = settings.server.address
-    if settings.member.provider != "multiuser" or host in ("127.0.0.1", "::1", "localhost"):
+    if host in ("127.0.0.1", "::1", "localhost"):
         return None
+    if settings.member.provider == "noauth":
+        return f"member.provider: noauth makes everybody an admin, and server.bind is {settings.server.bind}"
     usual, chosen = MultiuserSettings(), settings.member.multiuser
     keys = [key for key in ("user_password", "admin_password") if getattr(chosen, key) == getattr(usual, key)]
     if not keys:

@@ -165,6 +165,28 @@ def test_settings_that_contradict_each_other(tmp_path: Path, text: str, part: st
     assert part in problem
 
 
+@pytest.mark.parametrize(
+    ("text", "warned"),
+    [
+        ("server: {bind: ':8080'}", "member.multiuser.user_password and member.multiuser.admin_password"),
+        (
+            "server: {bind: '[::]:8080'}\nmember: {multiuser: {user_password: x}}",
+            "member.multiuser.admin_password",
+        ),
+        ("server: {bind: '10.0.0.1:8080'}\nmember: {provider: noauth}", "member.provider"),
+        ("server: {bind: ':8080'}\nmember: {multiuser: {user_password: x, admin_password: y}}", None),
+        ("server: {bind: '127.0.0.1:8080'}\nmember: {provider: noauth}", None),
+        ("server: {bind: '[::1]:8080'}", None),
+    ],
+)
+def test_a_door_open_to_strangers_is_a_warning(tmp_path: Path, text: str, warned: str | None) -> None:
+    warnings = load(tmp_path, text).warnings
+    assert [warning.partition(":")[0].partition(" noauth")[0] for warning in warnings] == (
+        [warned] if warned else []
+    )
+    assert all("server.bind is" in warning for warning in warnings)
+
+
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     for path in (tmp_path / "absent.yaml", tmp_path):
         with pytest.raises(ConfigError, match="cannot be read"):

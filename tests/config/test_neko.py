@@ -54,9 +54,7 @@ def test_a_file_for_neko_is_accepted_with_warnings(tmp_path: Path) -> None:
         "capture.video.codec",
         "capture.video.pipelines.hq",
     ]
-    assert loaded.warnings[-1].endswith(
-        "capture.video.codec: vp8, capture.video.bitrate: 1997, capture.video.fps: 25"
-    )
+    assert loaded.warnings[-1].endswith("in our settings: capture.video.bitrate: 1997, capture.video.fps: 25")
     assert loaded.settings.desktop.screen == ScreenSize(1920, 1080, 60)
 
 
