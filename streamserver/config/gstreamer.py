@@ -6,6 +6,7 @@ Nothing here runs a pipeline: the result is text for a person.
 import ast
 import operator
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -82,7 +83,9 @@ def evaluate(expression: object, screen: ScreenSize) -> float | None:
         return None
     names = {"width": screen.width, "height": screen.height, "fps": screen.rate}
     try:
-        return _value(ast.parse(expression.strip(), mode="eval").body, names)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", SyntaxWarning)  # "1and 2": Python would say so on the terminal
+            return _value(ast.parse(expression.strip(), mode="eval").body, names)
     except (SyntaxError, ValueError, ArithmeticError, RecursionError, MemoryError):
         return None
 
