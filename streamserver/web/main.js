@@ -12,6 +12,7 @@ import {
 import { Doze } from "./doze.js";
 import { element } from "./element.js";
 import { FullScreen } from "./fullscreen.js";
+import { Gate } from "./gate.js";
 import { Keyboard } from "./keyboard.js";
 import { Notice } from "./notice.js";
 import { Peer } from "./peer.js";
@@ -92,7 +93,8 @@ const view = new View({
   },
 });
 const control = new Control({ room, send, prompts, onChange: draw });
-const people = new People({ give: (id) => control.give(id), reset: () => control.reset() });
+const people = new People({ give: (id) => control.give(id), reset: () => control.reset(), toggled: lookAtGate });
+const gate = new Gate();
 const mac = /mac|iphone|ipad/i.test(navigator.platform);
 const keyboard = new Keyboard({
   field,
@@ -280,6 +282,7 @@ function draw() {
   if (live) control.show();
   else control.hide();
   people.show(room);
+  lookAtGate();
   peopleButton.hidden = !live;
   signOutButton.hidden = !live && phase !== "connecting" && phase !== "reconnecting";
   sound.show(live && view.hasSound);
@@ -288,6 +291,11 @@ function draw() {
   field.tabIndex = inControl() ? 0 : -1;
   view.setOwnCursor(inControl());
   capturing();
+}
+
+/** Admins see why the machine is awake below the list of people. */
+function lookAtGate() {
+  gate.look(situation.phase === "live" && people.isOpen && Boolean(room.me?.profile.is_admin));
 }
 
 /** Whether the keyboard belongs to the shared browser right now. */
