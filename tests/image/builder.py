@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -11,7 +12,8 @@ from types import TracebackType
 from typing import Any, Self
 
 ROOT = Path(__file__).resolve().parents[2]
-BASE = "debian:bookworm-slim"
+RELEASE = "bookworm"
+BASE = f"debian:{RELEASE}-slim"
 """The base that the Dockerfile names; made here from the machine's own package sources, never pulled."""
 NAME = "catnap:test"
 SLIM = ("path-exclude=/usr/share/man/*", "path-exclude=/usr/share/doc/*", "path-exclude=/usr/share/locale/*")
@@ -25,8 +27,8 @@ def why_not() -> str:
         return "building and running the image takes root"
     if missing := [name for name in PROGRAMS if shutil.which(name) is None]:
         return f"no {', '.join(missing)} here (apt-get install buildah runc mmdebstrap iproute2)"
-    if not Path("/etc/debian_version").exists():
-        return "the base image is made from the package sources of a Debian machine"
+    if platform.freedesktop_os_release().get("VERSION_CODENAME") != RELEASE:
+        return f"the base image is made from this machine's package sources, which are not Debian {RELEASE}'s"
     return ""
 
 
@@ -86,7 +88,7 @@ class BuiltImage:
             if path.is_file() and path.stat().st_size
         ]
         options = [f"--dpkgopt={option}" for option in (*SLIM, "force-unsafe-io")]
-        self._run("mmdebstrap", "--quiet", "--variant=minbase", *options, "bookworm", str(archive), *sources)
+        self._run("mmdebstrap", "--quiet", "--variant=minbase", *options, RELEASE, str(archive), *sources)
         container = self._buildah("from", "scratch")
         self._buildah("add", "--quiet", container, str(archive), "/")
         self._buildah("commit", "--quiet", "--rm", container, BASE)

@@ -17,12 +17,14 @@ import psutil
 
 from tests.waiting import wait_until
 
-from .builder import BuiltImage
+from .builder import ROOT, BuiltImage
 
 START_DEADLINE = 60.0
 """Seconds until the server inside answers: a cold start of everything in it, on a busy machine."""
 STOP_DEADLINE = 10.0
 """Seconds between `docker stop` asking and killing."""
+PROFILE = ROOT / "config/seccomp.json"
+"""What docs/container.md tells operators to pass with --security-opt seccomp=."""
 CONTROL_FILE = Path("/uk/libukp/scale_to_zero_disable")
 CAPABILITIES = [
     f"CAP_{name}"
@@ -48,7 +50,7 @@ MOUNTS = [
 NAMESPACE_FLAGS = 0x7E020000
 """CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID and NEWNET, as Docker's profile masks them."""
 EPERM, ENOSYS = 1, 38
-NO_USER_NAMESPACES = {
+DOCKERS_PROFILE = {
     "defaultAction": "SCMP_ACT_ALLOW",
     "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_AARCH64"],
     "syscalls": [
@@ -63,7 +65,7 @@ NO_USER_NAMESPACES = {
         for bit in (1 << number for number in range(32)) if bit & NAMESPACE_FLAGS
     ],
 }  # fmt: skip
-"""What Docker's own seccomp profile says about namespaces to those without CAP_SYS_ADMIN."""
+"""What Docker's own profile says about namespaces to those without CAP_SYS_ADMIN."""
 
 _numbers = itertools.count(1)
 
@@ -78,11 +80,13 @@ class Container:
         variables: Mapping[str, str],
         *,
         user: int = 1000,
-        without_user_namespaces: bool = False,
+        seccomp: Mapping[str, Any] | None = None,
+        hardened: bool = False,
     ) -> None:
         """Take the image, the name of its network namespace, and the variables of the environment.
 
-        `without_user_namespaces` is what Docker does, unless it is told otherwise.
+        `seccomp` is which system calls are forbidden: by default what our profile forbids. `hardened`
+        adds --cap-drop ALL and --security-opt no-new-privileges.
         """
         self.name = f"catnap-test-{os.getpid()}-{next(_numbers)}"
         self._image = image
@@ -90,7 +94,8 @@ class Container:
         self._network = network
         self._variables = dict(variables)
         self._user = user
-        self._without_user_namespaces = without_user_namespaces
+        self._seccomp = json.loads(PROFILE.read_text()) if seccomp is None else seccomp
+        self._hardened = hardened
         self._directory = Path(tempfile.mkdtemp(prefix="catnap-container-"))
         self._runc = ["runc", "--root", str(self._directory / "runc")]
         self._log = self._directory / "log"
@@ -197,7 +202,7 @@ class Container:
     def _specification(self) -> dict[str, Any]:
         config = self._configuration
         variables = [*config["Env"], *(f"{key}={value}" for key, value in self._variables.items())]
-        capabilities = {"bounding": CAPABILITIES}
+        capabilities = {"bounding": [] if self._hardened else CAPABILITIES}
         if self._user == 0:
             capabilities |= {"effective": CAPABILITIES, "permitted": CAPABILITIES}
         specification: dict[str, Any] = {
@@ -209,7 +214,7 @@ class Container:
                 "env": variables,
                 "cwd": config["WorkingDir"],
                 "capabilities": capabilities,
-                "noNewPrivileges": False,
+                "noNewPrivileges": self._hardened,
             },
             "root": {"path": str(self.root), "readonly": False},
             "hostname": "catnap",
@@ -225,6 +230,7 @@ class Container:
             ],
             "linux": {
                 "cgroupsPath": f"/{self.name}",
+                "seccomp": self._seccomp,
                 "namespaces": [
                     *({"type": kind} for kind in ("pid", "ipc", "uts", "mount")),
                     {"type": "network", "path": f"/run/netns/{self._network}"},
@@ -233,6 +239,4 @@ class Container:
                 "readonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"],
             },
         }  # fmt: skip
-        if self._without_user_namespaces:
-            specification["linux"]["seccomp"] = NO_USER_NAMESPACES
         return specification

@@ -5,6 +5,7 @@ import re
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import psutil
@@ -17,7 +18,7 @@ from tests.network import Namespace
 from tests.waiting import until, wait_until
 
 from .builder import BuiltImage
-from .container import Container
+from .container import DOCKERS_PROFILE, Container
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -28,6 +29,7 @@ SETTINGS = {
     "NEKO_MEMBER_MULTIUSER_ADMIN_PASSWORD": "test-admin",
     "NEKO_DESKTOP_MAX_SCREEN": "1920x1080",
 }
+PINNED = {**SETTINGS, "NEKO_SESSION_API_TOKEN": "test-token", "NEKO_SCALETOZERO_COOLDOWN": "0s"}
 KILLED = 128 + signal.SIGKILL
 COLOUR_IN_THE_MIDDLE = """() => {
     const video = document.querySelector('video');
@@ -64,6 +66,20 @@ def messages(container: Container) -> list[str]:
     return [line.split(" INF ", 1)[-1] for line in container.log.splitlines()]
 
 
+def sandboxed(container: Container) -> list[psutil.Process]:
+    """Return the processes that have been put into a user namespace of their own."""
+    ours = user_namespace(container.init)
+    return [
+        process
+        for process in container.processes()
+        if process.is_running() and user_namespace(process) != ours
+    ]
+
+
+def user_namespace(process: psutil.Process) -> str:
+    return str(Path(f"/proc/{process.pid}/ns/user").readlink())
+
+
 def nothing_is_left(processes: list[psutil.Process]) -> bool:
     return not any(process.is_running() for process in processes)
 
@@ -88,6 +104,7 @@ async def test_a_container_is_used_holds_the_machine_awake_and_stops(
             await page.sees_picture(within=30)
             await shows_blue(tab)
             assert container.gate == "+"
+            assert sandboxed(container), "no process of the browser is in a user namespace of its own"
             await tab.close()
             await until(lambda: container.gate == "-", within=10, what="the gate is released")
         log = "\n".join(messages(container))
@@ -116,10 +133,11 @@ async def test_a_container_is_used_holds_the_machine_awake_and_stops(
 
 
 async def test_a_controller_outside_pins_the_container_awake(image: BuiltImage, network: Namespace) -> None:
-    settings = {**SETTINGS, "NEKO_SESSION_API_TOKEN": "test-token", "NEKO_SCALETOZERO_COOLDOWN": "0s"}
-    with Container(image, network.name, settings) as container:
+    """With nothing that Docker lets one take away: no capability, no new privileges."""
+    with Container(image, network.name, PINNED, hardened=True) as container:
         container.start()
         container.wait_until_healthy()
+        wait_until(lambda: sandboxed(container), within=20, what="the browser is in its sandbox")
         async with httpx.AsyncClient(base_url=url(network), timeout=20) as anybody:
             assert (await anybody.post("scaletozero/disable")).status_code == 401
             assert container.gate != "+"
@@ -158,7 +176,7 @@ async def test_a_killed_container_leaves_nothing_and_gives_the_gate_back_at_its_
 async def test_without_user_namespaces_the_start_fails_with_a_sentence(
     image: BuiltImage, network: Namespace
 ) -> None:
-    with Container(image, network.name, SETTINGS, without_user_namespaces=True) as container:
+    with Container(image, network.name, SETTINGS, seccomp=DOCKERS_PROFILE) as container:
         container.start()
         assert container.wait(60) == 1
         assert "cannot start reason=" in container.log
@@ -170,7 +188,7 @@ async def test_without_user_namespaces_the_sandbox_can_be_given_up(
     image: BuiltImage, network: Namespace
 ) -> None:
     settings = {**SETTINGS, "NEKO_BROWSER_SANDBOX": "false"}
-    with Container(image, network.name, settings, without_user_namespaces=True) as container:
+    with Container(image, network.name, settings, seccomp=DOCKERS_PROFILE) as container:
         container.start()
         container.wait_until_healthy()
         async with person() as tab:
@@ -183,14 +201,32 @@ async def test_without_user_namespaces_the_sandbox_can_be_given_up(
 
 async def test_as_root_only_the_server_is_root(image: BuiltImage, network: Namespace) -> None:
     """Where a platform lets only root write the control file."""
-    with Container(image, network.name, SETTINGS, user=0) as container:
+    with Container(image, network.name, PINNED, user=0) as container:
+        container.control_file.chmod(0o644)
         container.start()
         container.wait_until_healthy()
         users = {process.name(): process.uids().real for process in container.processes()}
         assert users["tini"] == users["catnap"] == 0
         assert users["Xvfb"] == users["pulseaudio"] == users["openbox"] == users["chromium"] == 1000
+        async with httpx.AsyncClient(base_url=url(network), timeout=20) as controller:
+            controller.headers["Authorization"] = "Bearer test-token"
+            assert (await controller.post("scaletozero/disable")).status_code == 204
+        assert container.gate == "+"
         container.signal(signal.SIGTERM)
         assert container.wait() == 0
+        assert container.gate == "-"
+
+
+async def test_a_control_file_that_only_root_may_write_is_told(image: BuiltImage, network: Namespace) -> None:
+    with Container(image, network.name, PINNED) as container:
+        container.control_file.chmod(0o644)
+        container.start()
+        container.wait_until_healthy()
+        async with httpx.AsyncClient(base_url=url(network), timeout=20) as controller:
+            controller.headers["Authorization"] = "Bearer test-token"
+            assert (await controller.post("scaletozero/disable")).status_code == 500
+        assert "/uk/libukp/scale_to_zero_disable" in container.log
+        assert "Permission denied" in container.log
 
 
 async def test_the_image_says_how_it_wants_to_be_run(image: BuiltImage) -> None:
