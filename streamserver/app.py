@@ -17,7 +17,7 @@ from streamserver.config import Loaded
 from streamserver.desktop.desktop import Desktop
 from streamserver.desktop.errors import DesktopError
 from streamserver.logs import get_logger, setup_logging
-from streamserver.members.provider import make_provider
+from streamserver.members.choice import make_provider
 from streamserver.metrics import new_registry
 from streamserver.plugins.contract import Managers, PluginError
 from streamserver.plugins.health import HealthRegistry
@@ -66,7 +66,7 @@ class App:
 
         sessions = SessionManager(settings.session, registry=registry)
         await sessions.start()
-        members = make_provider(settings.member)
+        members = await asyncio.to_thread(make_provider, settings.member)  # it may read a file
 
         desktop = Desktop(settings.desktop, settings.browser, run_dir, registry)
         self._stops.append(("desktop", desktop.stop))

@@ -13,7 +13,18 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from streamserver.api import errors, general, login, room_control, room_screen, room_settings, sessions
+from streamserver.api import (
+    batch,
+    errors,
+    general,
+    login,
+    members,
+    profile,
+    room_control,
+    room_screen,
+    room_settings,
+    sessions,
+)
 from streamserver.api.access import Access, HttpMetrics
 from streamserver.api.auth import current_session
 from streamserver.api.client_address import TrustedProxy
@@ -27,12 +38,16 @@ __all__ = ["ApiContext", "ApiManager", "build_app"]
 ROUTERS = (
     login.open_router,
     login.router,
+    profile.router,
     sessions.router,
+    members.router,
+    members.bulk_router,
     room_settings.router,
     room_control.router,
     room_screen.router,
     general.open_router,
     general.router,
+    batch.router,
 )
 
 CORS_METHODS = ("GET", "POST", "DELETE", "OPTIONS")
@@ -144,6 +159,7 @@ def build_app(context: ApiContext) -> ApiManager:
         return Access(SecurityHeaders(inner), metrics, lambda: manager.prefixes)
 
     manager = ApiManager(app, wrap)
+    app.state.serve = manager.asgi
     return manager
 
 

@@ -1,7 +1,7 @@
 """Checks that need more than one setting, and warnings for values that are accepted but do nothing yet."""
 
 from streamserver.config.gstreamer import Wish, read_pipeline, read_video_config
-from streamserver.config.settings import MultiuserSettings, Settings
+from streamserver.config.settings import MemberSettings, MultiuserSettings, Settings
 
 
 def find_conflicts(settings: Settings) -> list[str]:
@@ -28,6 +28,24 @@ def find_conflicts(settings: Settings) -> list[str]:
                 "member.multiuser.user_password and member.multiuser.admin_password are the same; "
                 "nobody could log in as a user"
             )
+    return problems + _member_conflicts(settings.member)
+
+
+def _member_conflicts(member: MemberSettings) -> list[str]:
+    problems = []
+    if member.provider == "file" and member.file.path is None:
+        problems.append("member.file.path is empty; member.provider file needs one")
+    names = [user.username for user in member.object.users]
+    problems += [
+        f"member.object.users has {name} more than once"
+        for name in sorted(set(names))
+        if names.count(name) > 1
+    ]
+    problems += [
+        f"member.object.users: {user.username} has an empty password; anybody could log in as {user.username}"
+        for user in member.object.users
+        if not user.password.get_secret_value()
+    ]
     return problems
 
 
@@ -46,6 +64,12 @@ def find_limits(settings: Settings) -> list[str]:
         warnings.append(f"capture.audio.codec: {audio.codec} is not encoded yet; opus is used")
     if warning := _open_to_strangers(settings):
         warnings.append(warning)
+    if settings.member.provider == "file" and not settings.member.file.hash:
+        warnings.append(
+            "member.file.hash: false keeps passwords as they are; whoever reads the file can log in with them"
+        )
+    if settings.member.provider == "object" and not settings.member.object.users:
+        warnings.append("member.object.users is empty; nobody can log in until the API token adds somebody")
     if not webrtc.icelite:
         warnings.append("webrtc.icelite: false is not supported yet; ICE-lite is used")
     if not webrtc.icetrickle:

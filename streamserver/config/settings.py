@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, Field, SecretStr
 
 from streamserver.config.media_settings import (
     BrowserSettings,
@@ -35,6 +35,7 @@ from streamserver.config.types import (
     Unit,
     split_address,
 )
+from streamserver.members.username import check_username
 
 
 def default_run_dir() -> Path:
@@ -171,6 +172,11 @@ class SessionSettings(Section):
     """Most WebSocket messages handled per second and connection; a faster client is read more slowly."""
 
 
+def _member_name(username: str) -> str:
+    check_username(username)
+    return username
+
+
 class MultiuserSettings(Section):
     """Two passwords for everybody: one for users, one for admins."""
 
@@ -184,14 +190,41 @@ class MultiuserSettings(Section):
     """What admins may do, where it differs from the usual rights."""
 
 
+class ObjectUser(Section):
+    """A member that is written in the settings."""
+
+    username: Annotated[str, AfterValidator(_member_name)]
+    password: SecretStr
+    profile: ProfileOverrides = Field(default_factory=dict)
+
+
+class ObjectSettings(Section):
+    """Members written in the settings."""
+
+    users: Annotated[
+        tuple[ObjectUser, ...],
+        Form('a list such as [{"username": "ann", "password": "…", "profile": {"can_login": true}}]'),
+    ] = ()
+    """Who may log in. Rights that a profile does not name are not given. Changes end with the server."""
+
+
+class FileSettings(Section):
+    """Members in a file."""
+
+    path: OptionalPath = None
+    """JSON file with the members, in neko's format; made when absent. An edit by hand holds at once."""
+    hash: bool = True
+    """Keep hashes of passwords (argon2; neko's own are understood), not the passwords themselves."""
+
+
 class MemberSettings(Section):
     """Who may log in."""
 
-    provider: Annotated[
-        Literal["multiuser", "noauth"],
-        Form("multiuser or noauth (neko's file and object are not supported yet)"),
-    ] = "multiuser"
-    """`multiuser`: a password for users and one for admins; `noauth`: everybody is an admin, no password."""
+    provider: Literal["multiuser", "object", "file", "noauth"] = "multiuser"
+    """`multiuser`: a password for users and one for admins; `object`: the members of `member.object.users`;
+    `file`: those of the file `member.file.path`; `noauth`: everybody is an admin, no password."""
+    file: FileSettings = FileSettings()
+    object: ObjectSettings = ObjectSettings()
     multiuser: MultiuserSettings = MultiuserSettings()
 
 

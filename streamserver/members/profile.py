@@ -62,6 +62,10 @@ class MemberProfile(BaseModel):
             field = ".".join(str(part) for part in first["loc"])
             raise BadProfileError(f"profile field {field} is {first['input']!r}: {first['msg']}") from None
 
+    def named(self, username: str) -> MemberProfile:
+        """Return this profile, under `username` where it has no name."""
+        return self if self.name else self.model_copy(update={"name": username})
+
     def to_wire(self) -> dict[str, JsonValue]:
         """Return the profile as clients see it."""
         return self.model_dump(mode="json")

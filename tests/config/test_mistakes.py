@@ -54,9 +54,8 @@ def test_an_unknown_flag_is_a_mistake_and_an_unknown_variable_a_warning(tmp_path
             'session.ping_interval is "2h"; accepted: a duration such as 250ms, 5s or 24h, from 100ms to 1h',
         ),
         (
-            "member: {provider: file}",
-            'member.provider is "file"; accepted: multiuser or noauth '
-            "(neko's file and object are not supported yet)",
+            "member: {provider: ldap}",
+            'member.provider is "ldap"; accepted: one of multiuser, object, file, noauth',
         ),
         (
             "log: {level: loud}",
