@@ -23,7 +23,7 @@ from tests.api.running import Running, running
 from tests.network import Namespace
 from tests.scaletozero.server_parts import CommandPipe
 
-UNREAD = 40_000
+UNREAD = 24_000
 """Bytes of an answer that a peer with a small receive buffer cannot take, and our kernel can."""
 SMALL_BUFFER = 2048
 COOLDOWN = 0.05
