@@ -83,6 +83,18 @@ async def test_a_peer_that_answers_no_ping_is_gone_and_the_application_sees_1005
         assert (await client.read_to_end()).endswith(b"\x03\xf3keepalive ping timeout")  # close frame, 1011
 
 
+async def test_a_peer_is_asked_again_when_it_was_us_who_were_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    app, wall = Recorder(), time.time
+    async with listening(app) as http, connect(http.port) as client:
+        await client.upgrade("/")
+        assert (await client.receive())[0] == 0x80 | PING
+        # a machine that was paused for a day: its monotonic clock stood still
+        monkeypatch.setattr("streamserver.api.connections.time.time", lambda: wall() + 86_400)
+        assert (await client.receive())[0] == 0x80 | PING
+        assert app.codes == []
+        await until(lambda: app.codes, within=3, what="it does not answer that one either")
+
+
 async def test_a_peer_that_never_reads_is_gone_as_soon_and_costs_little_memory() -> None:
     app = Recorder(flood=True)
     async with listening(app) as http, connect(http.port, receive_buffer=4096) as client:
