@@ -1,8 +1,10 @@
 """Whether a caller is on this machine: its own probes and supervisor must not keep it awake. Pure."""
 
+import functools
 import ipaddress
 
 
+@functools.lru_cache(maxsize=256)
 def is_loopback(address: str) -> bool:
     """Tell whether `address` (`127.0.0.1`, `127.0.0.1:80`, `::1`, `[::1]:80`) is this machine's own.
 
