@@ -22,8 +22,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 IDLE_AFTER = 2.0
 """Seconds of `scaletozero.idle_viewer_timeout` in these tests."""
-QUIET = 20.0
-"""Seconds without a packet: more than any timer of the page. The story in `test_freeze.py` takes 60."""
+QUIET = 10.0
+"""Seconds without a packet. The story in `test_freeze.py` takes 60: more than any timer of the page."""
 
 WATCHING = """(() => {
     const video = document.querySelector('video');
