@@ -112,7 +112,7 @@ class FuseControlFile:
             self._set(write_error=error)
 
     def block(self, seconds: float = LONGEST_BLOCK, *, when: Literal["before", "after"] = "before") -> None:
-        """Let every write() wait, before or after it is counted, until that many seconds from now."""
+        """Let each write() wait that long, before or after it is counted, or until `unblock`."""
         self._order({"do": "block", "seconds": min(seconds, LONGEST_BLOCK), "when": when})
 
     def unblock(self) -> None:

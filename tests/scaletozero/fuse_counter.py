@@ -40,9 +40,10 @@ class Counter:
         self.write_error = 0
         """errno that every write() fails with; 0: none."""
         self.open_error = 0
-        self.block_until = 0.0
+        self.block_seconds = 0.0
+        """How long each write() waits, from its arrival."""
         self.block_when = ""
-        """Whether writes wait `before` or `after` they are counted."""
+        """Whether it waits `before` or `after` it is counted."""
         self.blocked = 0
         self.changed = threading.Condition()
 
@@ -66,7 +67,8 @@ class Counter:
             self._wait("after")
 
     def _wait(self, point: str) -> None:
-        while self.block_when == point and (left := self.block_until - time.monotonic()) > 0:
+        arrived = time.monotonic()
+        while self.block_when == point and (left := arrived + self.block_seconds - time.monotonic()) > 0:
             self.blocked += 1
             self.changed.wait(left)
             self.blocked -= 1
@@ -76,7 +78,7 @@ class Counter:
         with self.changed:
             match order["do"]:
                 case "block":
-                    self.block_until = time.monotonic() + order["seconds"]
+                    self.block_seconds = order["seconds"]
                     self.block_when = order["when"]
                 case "set":
                     for name in order["names"]:
