@@ -48,7 +48,7 @@ def serve(file: FuseControlFile, **settings: object) -> dict[str, Any]:
 def gate_health(server: RunningServer) -> str:
     token = login(server, "admin", "test-admin")
     report = httpx.get(f"{server.url}api/health", headers={"Authorization": f"Bearer {token}"}).json()
-    return json.dumps(report["components"]["scaletozero"] if "components" in report else report)
+    return json.dumps(report["parts"]["scaletozero"])
 
 
 def metrics(server: RunningServer) -> str:
