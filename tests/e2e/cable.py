@@ -21,7 +21,8 @@ class Tap:
             for name, addresses in psutil.net_if_addrs().items()
             if any(address.address == namespace.gateway for address in addresses)
         )
-        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_IP))
+        # without a protocol it hears nothing before it is bound; with one it would hear every interface
+        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
         self._socket.bind((cable, ETH_P_IP))
         self._socket.setblocking(False)
