@@ -19,7 +19,7 @@ from tests.waiting import wait_until
 
 from .builder import ROOT, BuiltImage
 
-START_DEADLINE = 60.0
+START_DEADLINE = 120.0
 """Seconds until the server inside answers: a cold start of everything in it, on a busy machine."""
 STOP_DEADLINE = 10.0
 """Seconds between `docker stop` asking and killing."""

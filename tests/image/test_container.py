@@ -20,7 +20,7 @@ from tests.waiting import until, wait_until
 from .builder import BuiltImage
 from .container import DOCKERS_PROFILE, Container
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 BLUE = (32, 96, 160)
 SETTINGS = {
@@ -106,7 +106,7 @@ async def test_a_container_is_used_holds_the_machine_awake_and_stops(
             assert container.gate == "+"
             assert sandboxed(container), "no process of the browser is in a user namespace of its own"
             await tab.close()
-            await until(lambda: container.gate == "-", within=10, what="the gate is released")
+            await until(lambda: container.gate == "-", within=20, what="the gate is released")
         log = "\n".join(messages(container))
         for line in (
             "scale-to-zero plugin enabled",
@@ -122,7 +122,7 @@ async def test_a_container_is_used_holds_the_machine_awake_and_stops(
             await page.sees_picture(within=30)
             assert container.gate == "+"
             processes = container.processes()
-            wait_until(lambda: no_zombie(processes), within=10, what="process 1 has reaped what has ended")
+            wait_until(lambda: no_zombie(processes), within=20, what="process 1 has reaped what has ended")
             container.signal(signal.SIGTERM)
             assert container.wait() == 0
         assert container.gate == "-"
@@ -146,7 +146,7 @@ async def test_a_controller_outside_pins_the_container_awake(image: BuiltImage, 
             assert container.gate == "+"
             assert (await anybody.post("scaletozero/disable")).status_code == 204
             assert (await anybody.post("scaletozero/enable")).status_code == 204
-            await until(lambda: container.gate == "-", within=5, what="the gate is released")
+            await until(lambda: container.gate == "-", within=20, what="the gate is released")
 
 
 async def test_a_killed_container_leaves_nothing_and_gives_the_gate_back_at_its_next_start(
@@ -160,7 +160,7 @@ async def test_a_killed_container_leaves_nothing_and_gives_the_gate_back_at_its_
             processes = container.processes()
             next(process for process in processes if process.name() == victim).kill()
             assert container.wait() == KILLED
-            wait_until(lambda: nothing_is_left(processes), within=5, what="everything has ended")
+            wait_until(lambda: nothing_is_left(processes), within=20, what="everything has ended")
         container.remove()
         assert container.gate == "+"
 
@@ -169,7 +169,7 @@ async def test_a_killed_container_leaves_nothing_and_gives_the_gate_back_at_its_
             container.start()
             container.wait_until_healthy()
             # what the one before held, if it was killed, is given back
-            await until(lambda: container.gate != "+", within=10, what="the gate is free at the start")
+            await until(lambda: container.gate != "+", within=20, what="the gate is free at the start")
             await use_and_kill(victim)
 
 
