@@ -10,15 +10,15 @@ from streamserver.desktop.process import PATH
 TIMEOUT = 10.0
 """Seconds that the attempt may take on a busy machine; it takes milliseconds."""
 CAP_SYS_ADMIN = 21
-"""Bit of the capability (capabilities(7)) that Chromium's setuid helper needs where user namespaces are forbidden."""
+"""Bit of the capability (capabilities(7)) that Chromium's setuid helper needs."""
 STATUS = Path("/proc/self/status")
 
 
 def why_not(account: Account) -> str | None:
     """Return why a browser of that account cannot have a sandbox, None when it can or when we cannot tell.
 
-    Chromium puts its processes into user, process and network namespaces of their own, or has a setuid helper do
-    it; so we try the first and see whether the second could get the power it needs.
+    Chromium puts its processes into user, process and network namespaces of their own, or has a setuid
+    helper do it; so we try the first and see whether the second could get the power it needs.
     """
     refusal = _refused_namespaces(account)
     if refusal is None or setuid_helper_can_work(STATUS.read_text()):
@@ -32,7 +32,7 @@ def why_not(account: Account) -> str | None:
 
 
 def setuid_helper_can_work(status: str) -> bool:
-    """Tell from proc(5)'s status of a process whether its children can gain CAP_SYS_ADMIN by a setuid program."""
+    """Tell from proc(5)'s status of a process whether its children can gain CAP_SYS_ADMIN by setuid."""
     fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
     bounded_by = int(fields["CapBnd"], 16)
     return bool(bounded_by >> CAP_SYS_ADMIN & 1) and fields.get("NoNewPrivs", "0") == "0"
