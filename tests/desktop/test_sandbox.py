@@ -38,7 +38,7 @@ print(sandbox.why_not(lookup(None)))
 
 
 def test_where_namespaces_are_forbidden_the_way_out_is_named() -> None:
-    """setpriv takes away what Docker takes away; a user namespace that allows no further one forbids the rest."""
+    """setpriv takes what Docker takes away; a user namespace that allows no further one forbids the rest."""
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run(
         [
