@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from streamserver.members.profile import MemberProfile
-from streamserver.members.username import LONGEST_NAME, LONGEST_PASSWORD
+from streamserver.usernames import LONGEST_NAME, LONGEST_PASSWORD
 
 
 class ProfileUpdate(BaseModel):

@@ -24,13 +24,13 @@ from streamserver.api.member_bodies import (
 )
 from streamserver.logs import get_logger
 from streamserver.members.errors import (
-    BadUsernameError,
     MemberExistsError,
     MemberFileError,
     MemberNotFoundError,
     NoMemberListError,
 )
 from streamserver.members.profile import BadProfileError, MemberProfile
+from streamserver.usernames import BadUsernameError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -41,8 +41,8 @@ def describe(settings: Settings, *, reveal: bool) -> Iterator[str]:
         return
     if settings.member.provider == "object":
         for user in settings.member.object.users:
-            password = user.password.get_secret_value() if reveal else "the one in member.object.users"
-            yield f"login  {user.username}, password {password}"
+            shown = user.password.get_secret_value() if reveal else "in member.object.users"
+            yield f"login  {user.username}, password {shown}"
         return
     chosen, usual = settings.member.multiuser, MultiuserSettings()
     passwords = (

@@ -2,6 +2,7 @@
 
 from streamserver.config.gstreamer import Wish, read_pipeline, read_video_config
 from streamserver.config.settings import MemberSettings, MultiuserSettings, Settings
+from streamserver.usernames import BadUsernameError, check_username
 
 
 def find_conflicts(settings: Settings) -> list[str]:
@@ -46,6 +47,11 @@ def _member_conflicts(member: MemberSettings) -> list[str]:
         for user in member.object.users
         if not user.password.get_secret_value()
     ]
+    for name in names:
+        try:
+            check_username(name)
+        except BadUsernameError as error:
+            problems.append(f"member.object.users: {error}")
     return problems
 
 

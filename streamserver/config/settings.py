@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
-from pydantic import AfterValidator, BaseModel, Field, SecretStr
+from pydantic import BaseModel, Field, SecretStr
 
 from streamserver.config.media_settings import (
     BrowserSettings,
@@ -35,7 +35,6 @@ from streamserver.config.types import (
     Unit,
     split_address,
 )
-from streamserver.members.username import check_username
 
 
 def default_run_dir() -> Path:
@@ -172,11 +171,6 @@ class SessionSettings(Section):
     """Most WebSocket messages handled per second and connection; a faster client is read more slowly."""
 
 
-def _member_name(username: str) -> str:
-    check_username(username)
-    return username
-
-
 class MultiuserSettings(Section):
     """Two passwords for everybody: one for users, one for admins."""
 
@@ -193,7 +187,7 @@ class MultiuserSettings(Section):
 class ObjectUser(Section):
     """A member that is written in the settings."""
 
-    username: Annotated[str, AfterValidator(_member_name)]
+    username: str
     password: SecretStr
     profile: ProfileOverrides = Field(default_factory=dict)
 

@@ -19,10 +19,6 @@ class MemberExistsError(Exception):
         super().__init__(f"there is a member {username!r} already")
 
 
-class BadUsernameError(ValueError):
-    """No member can have this name; the message says why."""
-
-
 class NoMemberListError(Exception):
     """The provider keeps no list of members, so none can be added, changed or removed."""
 

@@ -20,7 +20,7 @@ from streamserver.members.errors import (
 from streamserver.members.member_file import KeptMember, Members, read, replace_file
 from streamserver.members.passwords import hash_password, verify
 from streamserver.members.profile import MemberProfile
-from streamserver.members.username import check_username
+from streamserver.usernames import check_username
 
 log = get_logger("members")
 

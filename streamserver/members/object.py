@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from streamserver.members.errors import InvalidCredentials, MemberExistsError, MemberNotFoundError
 from streamserver.members.passwords import digest
 from streamserver.members.profile import MemberProfile
-from streamserver.members.username import check_username
+from streamserver.usernames import check_username
 
 if TYPE_CHECKING:
     from streamserver.config.settings import ObjectSettings

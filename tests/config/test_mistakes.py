@@ -157,6 +157,12 @@ def test_a_secret_is_not_told(tmp_path: Path, text: str, environ: dict[str, str]
         ("session: {cookie: {path: x}}", "session.cookie.path"),
         ("member: {multiuser: {admin_password: ''}}", "member.multiuser.admin_password is empty"),
         ("member: {multiuser: {user_password: admin}}", "are the same"),
+        ("member: {provider: file}", "member.file.path is empty"),
+        (
+            "member: {object: {users: [{username: a, password: x}, {username: a, password: y}]}}",
+            "member.object.users has a more than once",
+        ),
+        ("member: {object: {users: [{username: a, password: ''}]}}", "a has an empty password"),
     ],
 )
 def test_settings_that_contradict_each_other(tmp_path: Path, text: str, part: str) -> None:

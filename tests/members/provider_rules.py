@@ -3,13 +3,13 @@
 import pytest
 
 from streamserver.members.errors import (
-    BadUsernameError,
     InvalidCredentials,
     MemberExistsError,
     MemberNotFoundError,
 )
 from streamserver.members.profile import BadProfileError, MemberProfile
 from streamserver.members.provider import MemberProvider
+from streamserver.usernames import BadUsernameError
 
 GUEST = MemberProfile(can_login=True, can_watch=True)
 

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from streamserver.members.errors import (
-    BadUsernameError,
     InvalidCredentials,
     MemberExistsError,
     MemberFileError,
@@ -21,6 +20,7 @@ from streamserver.members.errors import (
 )
 from streamserver.members.file import FileProvider
 from streamserver.members.profile import MemberProfile
+from streamserver.usernames import BadUsernameError
 
 NAMES = st.sampled_from(["ann", "bob", "안녕", "..", "a/b", "__proto__", " "])
 GOOD = {"ann", "bob", "안녕", "__proto__", " "}

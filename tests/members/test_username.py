@@ -2,9 +2,8 @@
 
 import pytest
 
-from streamserver.members.errors import BadUsernameError
-from streamserver.members.username import RESERVED, check_username
 from streamserver.sessions.model import API_SESSION_ID
+from streamserver.usernames import RESERVED, BadUsernameError, check_username
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,10 @@
 
 import unicodedata
 
-from streamserver.members.errors import BadUsernameError
+
+class BadUsernameError(ValueError):
+    """No member can have this name; the message says why."""
+
 
 LONGEST_NAME = 256
 """Letters of a name; a login takes no more."""
