@@ -14,8 +14,8 @@ from streamserver.api.app import ApiContext, ApiManager, build_app
 from streamserver.api.server import HttpServer
 from streamserver.config import Settings
 from streamserver.desktop.desktop import Desktop
-from streamserver.members.profile import MemberProfile
 from streamserver.members.choice import make_provider
+from streamserver.members.profile import MemberProfile
 from streamserver.plugins.health import HealthRegistry
 from streamserver.sessions.manager import SessionManager
 from streamserver.sessions.model import Session
