@@ -14,6 +14,7 @@ from pathlib import Path
 
 from fastapi import APIRouter
 from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from plugins.scaletozero.scale_to_zero_plugin import ScaleToZeroPlugin
 from plugins.scaletozero.settings import ScaleToZeroSettings
@@ -35,7 +36,7 @@ class Handlers:
 
     pipe: CommandPipe
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
-    """Lets `/test/wait` and `/test/wait-and-fail` end."""
+    """Lets `/test/wait` and `/test/broken` end."""
     began: int = 0
     ended: int = 0
     seen: list[str] = field(default_factory=list)
@@ -60,13 +61,20 @@ class Handlers:
             with self._running():
                 raise RuntimeError("as the test wants it")
 
-        @router.get("/wait-and-fail")
-        async def wait_and_fail() -> Response:
+        return router
+
+    def breaking(self, app: ASGIApp) -> ASGIApp:
+        """Middleware of another plugin that fails, and leaves the answer to the outermost layer."""
+
+        async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["path"] != "/test/broken":
+                await app(scope, receive, send)
+                return
             with self._running():
                 await self.go_on.wait()
                 raise RuntimeError("as the test wants it")
 
-        return router
+        return middleware
 
     @contextlib.contextmanager
     def _running(self) -> Iterator[None]:
@@ -146,6 +154,7 @@ async def serving(
                 "cooldown": COOLDOWN,
             } | gate
             await plugin.start(managers, ScaleToZeroSettings.model_validate(section))
+            run.api.add_middleware(handlers.breaking)
             try:
                 yield Serving(run, handlers, pipe, plugin)
             finally:

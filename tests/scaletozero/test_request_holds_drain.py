@@ -114,10 +114,10 @@ async def test_a_vanished_peer_holds_until_the_kernel_gives_it_up(
 
 
 async def test_the_answer_to_a_failure_has_to_leave_too(tmp_path: Path, cable: Namespace) -> None:
-    """It is written outside of the gate's middleware, when that is through."""
+    """When nobody inside answers, the outermost layer does: when the gate's middleware is through."""
     server = {"write_timeout": 3}
     async with serving(tmp_path, server=server) as gate, caller(cable, gate.port) as client:
-        await client.get("/test/wait-and-fail")
+        await client.get("/test/broken")
         await until(lambda: gate.handlers.began, within=SOON, what="the handler runs")
         cable.pull_cable()
         gate.handlers.go_on.set()
