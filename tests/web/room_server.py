@@ -123,8 +123,13 @@ class RoomServer:
             "heartbeat_interval": 10,
             "plugins": None,
         }
-        self.evidence: Json | None = None
-        """What admins are told about the gate; nothing: there is none."""
+        self.evidence: Json | None = {
+            "summary": "Awake: 1 session is connected.",
+            "holds": [],
+            "last_write": None,
+            "last_error": None,
+        }
+        """What admins are told about the gate; None: there is no gate."""
         self.evidence_asked = 0
         self.login_answer: tuple[int, Json, dict[str, str]] | None = None
         self.accepting = True

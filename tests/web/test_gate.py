@@ -83,6 +83,7 @@ def test_others_neither_see_it_nor_ask(browser: Browser, room: RoomServer) -> No
 
 
 def test_a_server_without_a_gate_is_asked_once(browser: Browser, room: RoomServer) -> None:
+    room.evidence = None
     page = browser.open(room.url, own_clock=True)
     sign_in(page, "admin Ann")
     open_list(page)
