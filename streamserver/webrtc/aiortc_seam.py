@@ -13,7 +13,7 @@ from typing import Protocol, cast
 import aiortc
 import pylibsrtp
 from aiortc import RTCPeerConnection, RTCRtpSender
-from aiortc.rtcdtlstransport import RTCDtlsTransport, State
+from aiortc.rtcdtlstransport import SRTP_PROFILES, RTCDtlsTransport, State
 from aiortc.rtcicetransport import RTCIceParameters
 from aiortc.rtcrtpparameters import RTCRtpSendParameters
 from aiortc.rtp import AnyRtcpPacket
@@ -55,6 +55,9 @@ def verify() -> None:
         pylibsrtp.Session(): ("_srtp",),
         lib: ("srtp_protect",),
     }
+    unknown = {profile.openssl_profile for profile in SRTP_PROFILES} - _TRAILERS.keys()
+    if unknown:
+        raise SeamError(f"aiortc {aiortc.__version__} knows SRTP profiles that we do not: {unknown}")
     missing = [
         f"{type(owner).__name__}.{name}"
         for owner, names in wanted.items()

@@ -212,11 +212,11 @@ class FrameSender:
             return
         now = time.monotonic()
         for number in lost:
+            if not self._resending.allow(now):  # looking for what is not there costs too
+                return
             found = self._history.find(number)
             if found is None:
                 continue
-            if not self._resending.allow(now):
-                return
             sent, index = found
             data = self._srtp.protect(
                 sent.chunk.single(index), sent.sequence + index, sent.timestamp, self._ssrc, sent.send_time
