@@ -31,7 +31,7 @@ from streamserver.config.media_settings import WebRTCSettings
 from streamserver.config.settings import SessionSettings
 from streamserver.members.profile import MemberProfile
 from streamserver.sessions.manager import SessionManager
-from streamserver.sessions.signals import Signal
+from streamserver.signals import Signal
 from streamserver.webrtc.manager import WebRTCManager
 from streamserver.webrtc.payloads import MAX_PAYLOAD
 from streamserver.webrtc.peer import Peer

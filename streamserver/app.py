@@ -17,7 +17,7 @@ from streamserver.config import Loaded
 from streamserver.desktop.desktop import Desktop
 from streamserver.desktop.errors import DesktopError
 from streamserver.logs import get_logger, setup_logging
-from streamserver.members.provider import make_provider
+from streamserver.members.choice import make_provider
 from streamserver.metrics import new_registry
 from streamserver.plugins.contract import Managers, PluginError
 from streamserver.plugins.health import HealthRegistry
@@ -30,8 +30,8 @@ from streamserver.websocket.manager import WebSocketManager
 
 log = get_logger("app")
 
-STOP_TIMEOUT = 5.0
-"""Seconds each part may take to stop before we go on without it."""
+STOP_TIMEOUT = 10.0
+"""Seconds each part may take to stop before we go on without it; plugins have shorter bounds of their own."""
 
 START_ERRORS = (OSError, CaptureError, DesktopError, PluginError, SessionError, WebRTCError)
 """What parts raise when the machine or the configuration does not let them start: one sentence."""
@@ -66,7 +66,7 @@ class App:
 
         sessions = SessionManager(settings.session, registry=registry)
         await sessions.start()
-        members = make_provider(settings.member)
+        members = await asyncio.to_thread(make_provider, settings.member)  # it may read a file
 
         desktop = Desktop(settings.desktop, settings.browser, run_dir, registry)
         self._stops.append(("desktop", desktop.stop))
@@ -155,9 +155,11 @@ async def serve(loaded: Loaded) -> None:
             await starting
         return
     stopped.cancel()
-    await starting
-    await stopping.wait()
-    await app.stop()
+    try:
+        await starting
+        await stopping.wait()
+    finally:
+        await app.stop()
     log.info("stopped")
 
 

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from plugins.scaletozero.commands import Command, ControlFileError, GateWriteError, Outcome, WriteResult
@@ -15,6 +15,7 @@ from plugins.scaletozero.gate_state import GateState
 from plugins.scaletozero.holds import HoldKey
 from plugins.scaletozero.marker import Marker
 from plugins.scaletozero.snapshot import GateSnapshot
+from plugins.scaletozero.steady_clock import SteadyClock
 from plugins.scaletozero.waiters import Ticket
 from streamserver.logs import get_logger
 
@@ -40,6 +41,8 @@ class WriteReport:
     """How long the write took."""
     after: GateSnapshot
     """The gate just after it."""
+    ended_at: float = field(default_factory=time.time)
+    """When it ended, for people: seconds of the wall clock since 1970."""
 
 
 class Pending:
@@ -106,7 +109,8 @@ class GateController:
             marker: told before and after each write.
             write_timeout: seconds a caller waits for a write.
             drain_timeout: seconds the caller of `drain` waits.
-            clock: monotonic seconds.
+            clock: seconds of CLOCK_MONOTONIC. It stands still while the machine is suspended, so that the
+                cooldown goes on where it was, and runs on while only this process is frozen.
         """
         self._state = state
         self._file = file
@@ -114,11 +118,14 @@ class GateController:
         self._write_timeout = write_timeout
         self._drain_timeout = drain_timeout
         self._observers: list[Callable[[WriteReport], None]] = []
-        self._clock = clock
+        self._clock = SteadyClock(clock)
+        """Asked with the mutex held."""
+        self._stopwatch = clock
         self._changed = threading.Condition()
         self._futures: dict[Ticket, Future[None]] = {}
         self._wakes_at = -NEVER
         self._closing = False
+        self._last_write: WriteReport | None = None
         self._thread = threading.Thread(target=self._run, name="scaletozero-writer", daemon=True)
 
     def start(self) -> None:
@@ -132,8 +139,9 @@ class GateController:
     def adopt(self) -> None:
         """Take over a `+` that an earlier run left in force."""
         with self._changed:
-            self._state.adopt(self._clock())
-            self._wake_if_due()
+            now = self._clock()
+            self._state.adopt(now)
+            self._wake_if_due(now)
 
     def acquire(self, key: HoldKey, *, label: str = "", ttl: float | None = None) -> Pending:
         """Add a hold, at once; wait on what is returned to know that the file says so.
@@ -156,6 +164,12 @@ class GateController:
         with self._changed:
             return self._state.snapshot(self._clock())
 
+    @property
+    def last_write(self) -> WriteReport | None:
+        """The write that ended last; none before the first."""
+        with self._changed:
+            return self._last_write
+
     def close(self) -> None:
         """Let the writer end, after the write it is in; what is not written by then stays unwritten."""
         with self._changed:
@@ -170,45 +184,49 @@ class GateController:
     def _ask(self, ask: Callable[[float], Ticket], timeout: float) -> Pending:
         future: Future[None] = Future()
         with self._changed:
-            ticket = ask(self._clock())
+            now = self._clock()
+            ticket = ask(now)
             self._futures[ticket] = future
             answers = self._collect()
-            self._wake_if_due()
+            self._wake_if_due(now)
         _tell(answers)
         return Pending(self, ticket, future, timeout)
 
     def _give_up(self, ticket: Ticket) -> None:
         """Make sure that the ticket's future is answered, with an error if nothing better is known."""
         with self._changed:
-            error = self._state.give_up(ticket, self._clock())
+            now = self._clock()
+            error = self._state.give_up(ticket, now)
             answers = self._collect()
             if error is not None:
                 answers.append((self._futures.pop(ticket), error))
-            self._wake_if_due()
+            self._wake_if_due(now)
         _tell(answers)
 
     def _collect(self) -> list[tuple[Future[None], GateWriteError | None]]:
         return [(self._futures.pop(answer.ticket), answer.error) for answer in self._state.take_answers()]
 
-    def _wake_if_due(self) -> None:
+    def _wake_if_due(self, now: float) -> None:
+        """Wake the writer for a deadline before its own, or a passed one: then the clock has jumped."""
         deadline = self._state.next_deadline()
-        if deadline is not None and deadline < self._wakes_at:
+        if deadline is not None and (deadline < self._wakes_at or deadline <= now):
             self._changed.notify()
 
     def _run(self) -> None:
         while (command := self._next_command()) is not None:
             self._marker.before(command)
-            started = self._clock()
+            started = self._stopwatch()
             outcome = self._write(command)
-            seconds = self._clock() - started
+            seconds = max(0.0, self._stopwatch() - started)
             self._marker.after(command, outcome.result)
             with self._changed:
                 now = self._clock()
                 self._state.finish_write(outcome, now)
                 answers = self._collect()
-                after = self._state.snapshot(now)
+                report = WriteReport(command, outcome, seconds, self._state.snapshot(now))
+                self._last_write = report
             _tell(answers)
-            self._report(WriteReport(command, outcome, seconds, after))
+            self._report(report)
 
     def _next_command(self) -> Command | None:
         """Wait until something is to be written; none: the end."""

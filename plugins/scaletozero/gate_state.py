@@ -54,6 +54,8 @@ class GateState:
         self._absent = False
         self._overdue = False
         self._drained = False
+        self._leased = False
+        """Whether there may be holds that end by themselves: without, nothing has to be looked through."""
 
     def adopt(self, now: float) -> None:
         """Take over a `+` that an earlier run of ours wrote and did not take back."""
@@ -81,6 +83,7 @@ class GateState:
             self._holds[key] = before or Hold(key, label, now)
             ticket = self._waiters.add(Awaits.RAISED)
         else:
+            self._leased = self._leased or ttl is not None
             since = before.since if before else now
             hold = Hold(key, label, since, deadline=None if ttl is None else now + ttl)
             self._holds[key] = hold
@@ -165,8 +168,10 @@ class GateState:
 
     def next_deadline(self) -> float | None:
         """Return when to look again if nothing happens (in the past: at once); none: no need."""
-        times = [hold.deadline for hold in self._holds.values() if hold.deadline is not None]
         due = self._due_at()
+        if not self._leased:
+            return due
+        times = [hold.deadline for hold in self._holds.values() if hold.deadline is not None]
         return min(times if due is None else [*times, due], default=None)
 
     def take_answers(self) -> list[Answer]:
@@ -177,6 +182,7 @@ class GateState:
         """Return everything there is to tell."""
         self._awake.count((key.kind for key in self._holds), now)
         return GateSnapshot(
+            at=now,
             gate=self._gate(now),
             holds=tuple(self._holds.values()),
             in_force=self._in_force,
@@ -206,9 +212,10 @@ class GateState:
     def _advance(self, now: float) -> None:
         """Let time pass: count it, and end leases."""
         self._awake.count((key.kind for key in self._holds), now)
-        for key, hold in list(self._holds.items()):
-            if hold.deadline is not None and hold.deadline <= now:
-                del self._holds[key]
+        if self._leased:
+            for key, hold in list(self._holds.items()):
+                if hold.deadline is not None and hold.deadline <= now:
+                    del self._holds[key]
 
     def _needed(self) -> Command | None:
         if self._in_flight is not None or bool(self._holds) == self._in_force:
@@ -220,7 +227,8 @@ class GateState:
         needed = self._needed()
         if needed is None:
             return None
-        if self._waiters.any(Awaits.RAISED if needed is Command.RAISE else Awaits.LOWERED):
+        awaited = Awaits.RAISED if needed is Command.RAISE else Awaits.LOWERED
+        if self._waiters and self._waiters.any(awaited):
             return AT_ONCE
         retry_at = AT_ONCE if self._retry_at is None else self._retry_at
         if needed is Command.RAISE or self._drained or self._cooldown_ends is None:
@@ -237,6 +245,10 @@ class GateState:
             self._failures = 0
             self._retry_at = None
             self._overdue = False
+        if self._waiters:
+            self._settle_waiters()
+
+    def _settle_waiters(self) -> None:
         if self._in_force and self._in_flight is None:
             self._waiters.succeed(Awaits.RAISED)
         if not self._holds and self._in_flight is not Command.RAISE:

@@ -52,8 +52,8 @@ class AwakeTime:
 
     def count(self, kinds: Iterable[HoldKind], now: float) -> None:
         """Add the time since the last call to each of `kinds`: those that were there all that time."""
-        if self._counted_until is not None:
-            passed = max(0.0, now - self._counted_until)
+        if self._counted_until is not None and now > self._counted_until:
+            passed = now - self._counted_until
             for kind in set(kinds):
                 self._totals[kind] += passed
         self._counted_until = now

@@ -1,12 +1,17 @@
 """The crash marker: what an earlier run of this boot may have left in the counter.
 
-It stands around the two writes:  intent, `+`, held … releasing, `-`, removed.
-Only `held` says for sure that one `+` of ours is in the counter; in the other two phases nobody can know
-whether the write happened, so the counter is left alone: too high keeps the machine awake, too low would
-let it sleep under somebody else's work.
+It stands around the two writes:  intent, `+`, held … releasing, `-`, released.
+Only `held` says for sure that one `+` of ours is in the counter; while a write is under way nobody can know
+whether it happened, so the counter is left alone: too high keeps the machine awake, too low would let it
+sleep under somebody else's work.
+
+It has to outlive this process, not the kernel: after a crash of the machine the boot is another one, and the
+marker means nothing. So it is never flushed to the disk, and a phase is one pwrite() of one short record,
+which a SIGKILL cannot cut in two.
 """
 
 import enum
+import errno
 import fcntl
 import json
 import os
@@ -30,17 +35,18 @@ class Phase(enum.StrEnum):
     INTENT = "intent"
     HELD = "held"
     RELEASING = "releasing"
+    RELEASED = "released"
 
 
 class Legacy(enum.Enum):
     """What an earlier run left behind."""
 
     NOTHING = enum.auto()
-    """No marker, or one of another boot or another control file."""
+    """No marker, one that says so, or one of another boot."""
     OURS = enum.auto()
     """One `+` that is surely in the counter: to be taken back."""
     UNKNOWN = enum.auto()
-    """It died around a write, or the marker cannot be read: leave the counter."""
+    """It died around a write, used another control file, or the marker cannot be read: leave the counter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +100,8 @@ def decide_recovery(text: str | None, boot_id: str, control_file: Path) -> Recov
         return Recovery(Legacy.UNKNOWN, "the marker of an earlier run cannot be read")
     if not boot_id or boot != boot_id:
         return Recovery(Legacy.NOTHING, "the marker is from another boot; the counter began anew")
+    if phase is Phase.RELEASED:
+        return Recovery(Legacy.NOTHING)
     if path != str(control_file):
         return Recovery(Legacy.UNKNOWN, f"an earlier run used the control file {path} ({phase})")
     if phase is Phase.HELD:
@@ -111,7 +119,10 @@ class FileMarker:
         self._lock_path = directory / LOCK
         self._control_file = control_file
         self._boot_id = boot_id
+        self._records = _records(boot_id, control_file)
+        self._phase: Phase | None = None
         self._lock: int | None = None
+        self._file: int | None = None
         self._broken = False
 
     def claim(self) -> None:
@@ -133,7 +144,10 @@ class FileMarker:
         self._lock = descriptor
 
     def release(self) -> None:
-        """Let the next run have the directory; the marker stays as it is."""
+        """Let the next run have the directory; a marker that says that something is in the counter stays."""
+        self._close()
+        if self._phase is Phase.RELEASED:
+            self._remove()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -153,53 +167,49 @@ class FileMarker:
 
     def before(self, command: Command) -> None:
         """Write `intent` or `releasing`."""
+        if self._file is not None and not os.fstat(self._file).st_nlink:
+            self._close()  # somebody has removed it
         self._write(Phase.INTENT if command is Command.RAISE else Phase.RELEASING)
 
     def after(self, command: Command, result: WriteResult) -> None:
-        """Write `held` if our `+` is in the counter now, else remove the marker."""
+        """Write whether our `+` is in the counter now: `held` or `released`."""
         if command is Command.RAISE:
             held = result is WriteResult.WRITTEN
         else:
             held = result not in (WriteResult.WRITTEN, WriteResult.REFUSED)
-        if held:
-            self._write(Phase.HELD)
-        else:
-            self._remove()
+        self._write(Phase.HELD if held else Phase.RELEASED)
 
     def _write(self, phase: Phase) -> None:
-        fields = {
-            "boot_id": self._boot_id,
-            "phase": phase.value,
-            "control_file": str(self._control_file),
-            "pid": os.getpid(),
-        }
-        temporary = self.path.with_suffix(".new")
+        self._phase = phase
+        record = self._records[phase]
         try:
-            with temporary.open("w") as file:
-                json.dump(fields, file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self.path)
-            self._sync_directory()
+            written = os.pwrite(self._opened(), record, 0)
+            if written != len(record):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             self._complain(error)
+            self._close()
             self._remove()  # an old phase would be a lie; none at all leaves the counter raised at worst
             return
         self._broken = False
 
+    def _opened(self) -> int:
+        """Return the open marker, as long as its records: they cover each other."""
+        if self._file is None:
+            self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            os.ftruncate(self._file, len(self._records[Phase.HELD]))
+        return self._file
+
+    def _close(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
     def _remove(self) -> None:
         try:
             self.path.unlink(missing_ok=True)
-            self._sync_directory()
         except OSError as error:
             self._complain(error)
-
-    def _sync_directory(self) -> None:
-        descriptor = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
     def _complain(self, error: OSError) -> None:
         if not self._broken:
@@ -210,3 +220,11 @@ class FileMarker:
                 error=error.strerror,
             )
         self._broken = True
+
+
+def _records(boot_id: str, control_file: Path) -> dict[Phase, bytes]:
+    """Return what is in the file in each phase: JSON, all of one length, so that one covers another."""
+    about = {"boot_id": boot_id, "control_file": str(control_file), "pid": os.getpid()}
+    texts = {phase: json.dumps({"phase": phase.value} | about) for phase in Phase}
+    width = max(map(len, texts.values()))
+    return {phase: f"{text:<{width}}\n".encode() for phase, text in texts.items()}

@@ -8,10 +8,13 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from plugins.scaletozero.callers import networks
 from plugins.scaletozero.commands import GateWriteError
 from plugins.scaletozero.control_file import ControlFile
+from plugins.scaletozero.control_socket import ControlSocket, SocketInUseError
 from plugins.scaletozero.gate_controller import GateController
 from plugins.scaletozero.gate_state import GateState
+from plugins.scaletozero.idle_viewers import IdleViewers
 from plugins.scaletozero.marker import (
     FileMarker,
     Legacy,
@@ -21,6 +24,9 @@ from plugins.scaletozero.marker import (
     read_boot_id,
 )
 from plugins.scaletozero.metrics import GateMetrics
+from plugins.scaletozero.operations import Operations
+from plugins.scaletozero.request_holds import HoldRequests, RequestHolds
+from plugins.scaletozero.routes import PREFIX, GateRoutes
 from plugins.scaletozero.session_holds import SessionHolds
 from plugins.scaletozero.settings import ScaleToZeroSettings
 from plugins.scaletozero.snapshot import Gate, GateSnapshot
@@ -45,6 +51,7 @@ class ScaleToZeroPlugin:
     def __init__(self) -> None:
         self._controller: GateController | None = None
         self._holds: SessionHolds | None = None
+        self._socket: ControlSocket | None = None
         self._undo = contextlib.ExitStack()
 
     async def start(self, managers: Managers, settings: BaseModel) -> None:
@@ -74,10 +81,27 @@ class ScaleToZeroPlugin:
         controller.on_write(metrics.count)
         controller.on_write(WriteLog(path).note)
         controller.start()
+        if settings.requests:
+            requests = RequestHolds(
+                controller,
+                ignore_paths=settings.ignore_paths,
+                response_drain=settings.response_drain,
+            )
+            self._undo.callback(requests.close)
+            managers.api.add_middleware(HoldRequests, holds=requests)
         self._controller = controller
         self._holds = SessionHolds(managers.sessions, controller)
+        operations = Operations(controller, path)
+        managers.api.add_root_router(
+            PREFIX, GateRoutes(operations, networks(settings.trusted_cidrs)).router()
+        )
+        self._socket = await _open_socket(managers.run_dir, operations)
         log.info("scale-to-zero plugin enabled", gate=controller.snapshot().gate.value)
         await self._holds.attach()
+        if settings.idle_viewer_timeout:
+            idle = IdleViewers(managers.sessions, managers.websocket, settings.idle_viewer_timeout)
+            self._undo.callback(idle.detach)
+            idle.attach()
 
     async def shutdown(self) -> None:
         """Take our `+` back and forget all holds; wait at most `scaletozero.drain_timeout` for the file."""
@@ -92,6 +116,19 @@ class ScaleToZeroPlugin:
             finally:
                 controller.close()
                 await asyncio.to_thread(controller.join, JOIN_TIMEOUT)
+                if self._socket is not None:
+                    await self._socket.close()
+                    self._socket = None
+
+
+async def _open_socket(run_dir: Path, operations: Operations) -> ControlSocket | None:
+    control_socket = ControlSocket(run_dir, operations)
+    try:
+        await control_socket.open()
+    except (OSError, SocketInUseError) as error:
+        log.warning("`catnap scaletozero` cannot reach this server", reason=str(error))
+        return None
+    return control_socket
 
 
 async def _drain(controller: GateController, released: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 
 from plugins.scaletozero.commands import GateWriteError
@@ -44,7 +43,9 @@ class SessionHolds:
             events.deleted.subscribe(self._release),
         ]
         here = [session for session in self._sessions.list() if _is_here(session)]
-        await asyncio.gather(*map(self._connecting, here))
+        # all at once, so that they wait together; told one after the other, so that the count goes up
+        for session, pending in [(session, self._acquire(session)) for session in here]:
+            await self._held(session, pending)
 
     def detach(self) -> None:
         """Listen no more; the holds stay until they are drained."""
@@ -54,7 +55,9 @@ class SessionHolds:
 
     async def _connecting(self, session: Session) -> None:
         """Wait until the machine is held awake, or until that took too long: nobody is refused for it."""
-        pending = self._acquire(session)
+        await self._held(session, self._acquire(session))
+
+    async def _held(self, session: Session, pending: Pending) -> None:
         try:
             await pending.waited()
         except GateWriteError as error:

@@ -25,6 +25,8 @@ class Gate(enum.StrEnum):
 class GateSnapshot:
     """Why the machine is awake or may sleep. Times are seconds."""
 
+    at: float
+    """When this was so, by the gate's clock; what `since` and `deadline` of a hold are compared with."""
     gate: Gate
     holds: tuple[Hold, ...]
     in_force: bool

@@ -48,6 +48,10 @@ class Waiters:
         self._answers: list[Answer] = []
         self._numbers = itertools.count(1)
 
+    def __bool__(self) -> bool:
+        """Return whether anybody waits."""
+        return bool(self._waiting)
+
     def add(self, awaits: Awaits, *, placed: Hold | None = None, previous: Hold | None = None) -> Ticket:
         """Let a caller wait.
 

@@ -24,6 +24,10 @@ LONGEST_LOGGED = 200
 """Characters of a path or query that a log line shows."""
 
 
+class AnswerAbandoned(Exception):  # noqa: N818 (no fault)
+    """Raised by a `send` whose receiver wants no more of the answer; ends the handler, and is no failure."""
+
+
 class HttpMetrics:
     """Counts requests by route template, so that the number of series is the number of routes."""
 
@@ -76,6 +80,8 @@ class Access:
 
         try:
             await self._app(scope, receive, watch)
+        except AnswerAbandoned:
+            pass
         except Exception:
             log.exception(
                 "request failed", method=scope["method"], route=route_template(scope, self._prefixes())

@@ -8,11 +8,23 @@ from typing import Any
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
+from fastapi.utils import generate_unique_id
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from streamserver.api import errors, general, login, room_control, room_screen, room_settings, sessions
+from streamserver.api import (
+    batch,
+    errors,
+    general,
+    login,
+    members,
+    profile,
+    room_control,
+    room_screen,
+    room_settings,
+    sessions,
+)
 from streamserver.api.access import Access, HttpMetrics
 from streamserver.api.auth import current_session
 from streamserver.api.client_address import TrustedProxy
@@ -26,12 +38,16 @@ __all__ = ["ApiContext", "ApiManager", "build_app"]
 ROUTERS = (
     login.open_router,
     login.router,
+    profile.router,
     sessions.router,
+    members.router,
+    members.bulk_router,
     room_settings.router,
     room_control.router,
     room_screen.router,
     general.open_router,
     general.router,
+    batch.router,
 )
 
 CORS_METHODS = ("GET", "POST", "DELETE", "OPTIONS")
@@ -86,9 +102,15 @@ class ApiManager:
         self._check_open("routes")
         if authenticated:
             responses, dependencies = errors.AUTHENTICATED, [Depends(current_session)]
-            self._app.include_router(router, prefix=prefix, dependencies=dependencies, responses=responses)
+            self._app.include_router(
+                router,
+                prefix=prefix,
+                dependencies=dependencies,
+                responses=responses,
+                generate_unique_id_function=generate_unique_id,
+            )
         else:
-            self._app.include_router(router, prefix=prefix)
+            self._app.include_router(router, prefix=prefix, generate_unique_id_function=generate_unique_id)
         self.prefixes.append(prefix)
         self._app.openapi_schema = None
 
@@ -137,6 +159,7 @@ def build_app(context: ApiContext) -> ApiManager:
         return Access(SecurityHeaders(inner), metrics, lambda: manager.prefixes)
 
     manager = ApiManager(app, wrap)
+    app.state.serve = manager.asgi
     return manager
 
 

@@ -68,7 +68,8 @@ def check_same_origin(request: HTTPConnection, settings: Settings) -> None:
         raise ApiError(403, CROSS_ORIGIN)
 
 
-def _authenticate(request: HTTPConnection, context: ApiContext) -> Session:
+def authenticate(request: HTTPConnection, context: ApiContext) -> Session:
+    """Return the session that makes the request; raises `ApiError` 401 or 403 when there is none that may."""
     credentials = find_token(request, context.settings.session.cookie.name)
     session = context.sessions.by_token(credentials.token) if credentials else None
     if credentials is None or session is None:
@@ -103,7 +104,7 @@ async def current_session(
 
     The three parameters that are not used put the ways to authenticate into the OpenAPI document.
     """
-    return _authenticate(request, context)
+    return authenticate(request, context)
 
 
 CurrentSession = Annotated[Session, Depends(current_session)]
@@ -112,7 +113,7 @@ CurrentSession = Annotated[Session, Depends(current_session)]
 async def optional_session(request: Request, context: Context) -> Session | None:
     """Dependency: the session that makes the request, or None; never refuses."""
     try:
-        return _authenticate(request, context)
+        return authenticate(request, context)
     except ApiError:
         return None
 

@@ -12,21 +12,28 @@ Measured with uvicorn 0.54 and websockets 17 (`tests/api/test_connections.py` re
   it meanwhile.
 - A message of empty fragments grows without ever being too large: `BoundedWebSocket` bounds their number.
 - The handshake is logged with the query string and so with `?token=`: these loggers are not used.
+- The application does not learn when an answer has left: `Connection` is in the extensions of every scope.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from streamserver.awake import Deadline
 from streamserver.logs import get_logger
+from streamserver.plugins.client_connection import EXTENSION
 
 if TYPE_CHECKING:
-    from uvicorn._types import ASGIReceiveEvent
+    import h11
+    from uvicorn._types import ASGI3Application, ASGIReceiveEvent
     from uvicorn.config import Config
     from uvicorn.server import ServerState
     from websockets.frames import Frame
@@ -48,8 +55,68 @@ _silent.propagate = False
 _silent.setLevel(logging.CRITICAL + 1)
 
 
+class Connection:
+    """One TCP connection; see `streamserver.plugins.client_connection.ClientConnection`."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        # With TLS the transport that we are given counts only what is not encrypted yet; the rest is below.
+        self._tls: Any = getattr(transport, "_ssl_protocol", None)  # asyncio's own, and untyped
+        self._callbacks: dict[object, Callable[[], None]] = {}
+        self._closed = False
+
+    @property
+    def unsent(self) -> int:
+        """Bytes of output that wait in this process."""
+        if self._closed:
+            return 0
+        if self._tls is None:
+            return self._transport.get_write_buffer_size()
+        below: asyncio.Transport | None = self._tls._transport
+        encrypted = below.get_write_buffer_size() if below is not None else 0
+        return int(self._tls._get_write_buffer_size()) + encrypted
+
+    def duplicate(self) -> socket.socket:
+        """Return a second handle on the socket. Raises `OSError`."""
+        own: socket.socket = self._transport.get_extra_info("socket")
+        return own.dup()
+
+    def on_closed(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call `callback` when the connection is closed; returns what undoes this."""
+        token = object()
+        self._callbacks[token] = callback
+
+        def forget() -> None:
+            self._callbacks.pop(token, None)
+
+        return forget
+
+    def abort(self) -> None:
+        """End the connection without sending what waits."""
+        below: asyncio.Transport | None = self._transport if self._tls is None else self._tls._transport
+        if below is not None:
+            below.abort()
+
+    def closed(self) -> None:
+        """Tell those who asked; called by the protocol."""
+        self._closed = True
+        callbacks, self._callbacks = self._callbacks, {}
+        for callback in callbacks.values():
+            callback()
+
+
+def _with_connection(app: ASGI3Application, connection: Callable[[], Connection]) -> ASGI3Application:
+    """Return `app` with the connection in the extensions of its scopes."""
+
+    def call(scope: Any, receive: Any, send: Any) -> Any:  # passed on as they are
+        scope.setdefault("extensions", {})[EXTENSION] = connection()
+        return app(scope, receive, send)
+
+    return call
+
+
 class BoundedHttp(H11Protocol):
-    """An HTTP connection whose first request head has a deadline.
+    """An HTTP connection whose first request head has a deadline, and which the application can see.
 
     Later ones are bounded by uvicorn's keep-alive timeout, and bodies by `deadlines.py`.
     """
@@ -65,9 +132,11 @@ class BoundedHttp(H11Protocol):
         self.logger = _silent
         self.access_log = False
         self._head_timer: asyncio.TimerHandle | None = None
+        self.app = _with_connection(self.app, lambda: self.connection)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
         """Begin to wait for the head."""
+        self.connection = Connection(transport)
         super().connection_made(transport)
         self._arm()
 
@@ -86,6 +155,14 @@ class BoundedHttp(H11Protocol):
         """End the timer with the connection."""
         self._disarm()
         super().connection_lost(exc)
+        self.connection.closed()
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """Hand the connection over."""
+        super().handle_websocket_upgrade(event)
+        upgraded = self.transport.get_protocol()
+        if isinstance(upgraded, BoundedWebSocket):  # its application has not begun to run
+            upgraded.connection = self.connection
 
     def _arm(self) -> None:
         self._head_timer = self.loop.call_later(HEAD_TIMEOUT, self.transport.abort)
@@ -110,6 +187,18 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         self.logger = _silent
         self.conn.logger = _silent
         self.conn.debug = False
+        self.app = _with_connection(self.app, lambda: self.connection)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin with a connection of our own, until `BoundedHttp` gives us the one it had."""
+        assert isinstance(transport, asyncio.Transport)
+        self.connection = Connection(transport)
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the application, and those who watch the connection."""
+        super().connection_lost(exc)
+        self.connection.closed()
 
     def pause_writing(self) -> None:
         """Stop reading as well: whatever the client asks now would only add to what it does not take."""
@@ -143,8 +232,20 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
             return
         super().send_receive_event_to_app()
 
+    def send_keepalive_ping(self) -> None:
+        """Ask whether the peer is there."""
+        super().send_keepalive_ping()
+        self._answer_due = Deadline(self.ping_timeout or 0.0, time.monotonic(), time.time())
+
     def keepalive_timeout(self) -> None:
-        """End the connection of a peer that answers no ping, without waiting for what it does not take."""
+        """End the connection of a peer that answers no ping, without waiting for what it does not take.
+
+        When it was us who were stopped, its answer may lie unread, or was lost with the network: ask again.
+        """
+        if self._answer_due.overslept(time.monotonic(), time.time()):
+            self.pong_timer = None
+            self.send_keepalive_ping()
+            return
         log.debug("websocket peer answers no ping", client=self.client)
         super().keepalive_timeout()
         self.transport.abort()

@@ -16,6 +16,7 @@ from streamserver.api.throttle import LoginThrottle
 from streamserver.config import Settings
 from streamserver.desktop.desktop import Desktop
 from streamserver.members.provider import MemberProvider
+from streamserver.members.roster import Roster
 from streamserver.plugins.health import HealthRegistry
 from streamserver.sessions.manager import SessionManager
 from streamserver.websocket.manager import WebSocketManager
@@ -43,6 +44,11 @@ class ApiContext:
     def throttle(self) -> LoginThrottle:
         """What slows down failed logins."""
         return LoginThrottle.up_to(self.settings.session.login_delay)
+
+    @cached_property
+    def roster(self) -> Roster:
+        """The members together with the sessions they have."""
+        return Roster(self.members, self.sessions)
 
 
 def api_context(connection: HTTPConnection) -> ApiContext:

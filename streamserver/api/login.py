@@ -14,8 +14,8 @@ from streamserver.api.errors import AUTHENTICATED, ApiError, describes
 from streamserver.api.json_body import JsonRoute
 from streamserver.api.wire import LoginBody, LoginRequest, SessionBody
 from streamserver.logs import get_logger
+from streamserver.members.errors import InvalidCredentials, MemberFileError
 from streamserver.members.profile import MemberProfile
-from streamserver.members.provider import InvalidCredentials
 from streamserver.sessions.errors import LoginsLockedError, SessionAlreadyConnectedError, TooManySessionsError
 
 log = get_logger("api")
@@ -36,6 +36,7 @@ router = APIRouter(prefix="/api", tags=["current-session"], route_class=JsonRout
         _403="Logins are locked for all but admins, or a page of another origin asked for a cookie.",
         _422="This member is connected already.",
         _429="Too many failed logins from this address or for this name; see `Retry-After`.",
+        _500="The members' file cannot be read; the log says why.",
         _503="As many sessions as `session.max_sessions` allows are connected.",
     ),
 )
@@ -47,9 +48,19 @@ async def login(
     if by_cookie:
         check_same_origin(request, context.settings)
     address = request.client.host if request.client else ""
-    member_id, profile = await _authenticate(context, address, credentials)
+    started = context.clock()
+    _check_throttle(context, address, credentials.username)  # who must wait does not queue for a turn
     try:
-        session, token = context.sessions.create(member_id, profile)
+        async with context.roster.turn:
+            member_id, profile = await _authenticate(context, address, credentials)
+            session, token = context.sessions.create(member_id, profile)
+    except InvalidCredentials:
+        log.info("login refused", client=address)
+        await asyncio.sleep(max(0.0, started + FAILED_LOGIN_TIME - context.clock()))
+        raise ApiError(401) from None
+    except MemberFileError as error:
+        log.error("members are not available", error=str(error))
+        raise ApiError(500) from error
     except LoginsLockedError as error:
         raise ApiError(403, str(error)) from error
     except SessionAlreadyConnectedError as error:
@@ -67,20 +78,22 @@ async def _authenticate(
 ) -> tuple[str, MemberProfile]:
     """Ask the provider, unless this address or name has failed too often lately."""
     name = credentials.username
-    started = context.clock()
-    if (wait := context.throttle.wait(address, name, started)) > 0:
+    _check_throttle(context, address, name)
+    now = context.clock()
+    try:
+        member = await context.members.authenticate(name, credentials.password)
+    except InvalidCredentials:
+        context.throttle.failed(address, name, now)
+        raise
+    context.throttle.succeeded(name)
+    return member
+
+
+def _check_throttle(context: ApiContext, address: str, name: str) -> None:
+    if (wait := context.throttle.wait(address, name, context.clock())) > 0:
         seconds = math.ceil(wait)
         message = f"too many failed logins; try again in {seconds} s"
         raise ApiError(429, message, {"retry-after": str(seconds)})
-    try:
-        member = context.members.authenticate(name, credentials.password)
-    except InvalidCredentials:
-        context.throttle.failed(address, name, started)
-        log.info("login refused", client=address)
-        await asyncio.sleep(max(0.0, started + FAILED_LOGIN_TIME - context.clock()))
-        raise ApiError(401) from None
-    context.throttle.succeeded(name)
-    return member
 
 
 @router.post(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import select
 import time
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from .clock import OPUS_FRAME_SECONDS, AudioTimeline, rtp_time
+from .clock import OPUS_FRAME_SECONDS, AudioTimeline, MachinePauses, rtp_time
 from .frames import AUDIO_CLOCK_RATE, EncodedFrame
 from .metrics import StreamMetrics
 from .opus import OpusEncoder
@@ -26,6 +26,7 @@ class AudioEngine:
     source: str
     bitrate: int
     metrics: StreamMetrics
+    pauses: MachinePauses = field(default_factory=MachinePauses)
 
     def __call__(self, worker: Worker) -> None:
         """Record until `worker.stopping`; raises when the recorder or the encoder fails."""
@@ -57,4 +58,5 @@ class AudioEngine:
             return
         data = encoder.encode(chunk)
         self.metrics.encoded(len(data), time.monotonic() - began, keyframe=True)
-        worker.emit(EncodedFrame(data, True, rtp_time(place, AUDIO_CLOCK_RATE), place))
+        stamp = rtp_time(place + self.pauses.total(began, time.time()), AUDIO_CLOCK_RATE)
+        worker.emit(EncodedFrame(data, True, stamp, place))

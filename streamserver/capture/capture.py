@@ -11,6 +11,7 @@ from streamserver.desktop.x11 import XDisplay
 
 from .audio_engine import AudioEngine
 from .captured_stream import CapturedStream
+from .clock import MachinePauses
 from .metrics import CaptureMetrics
 from .pulse_source import SoundServer
 from .stream import MediaStream
@@ -44,16 +45,16 @@ class Capture:
         if video.display:
             display = XDisplay(video.display, display.xauthority, display.owner)
         series = metrics.stream(MAIN, "h264", "video")
-        engine = VideoEngine(display, video.fps, video.bitrate, series)
+        pauses = MachinePauses()
+        engine = VideoEngine(display, video.fps, video.bitrate, series, pauses)
         self._streams = [CapturedStream(MAIN, "video", "h264", engine, series)]
         self.videos: dict[str, MediaStream] = {MAIN: self._streams[0]}
         self.audio: MediaStream | None = None
         if sound is not None:
             series = metrics.stream(AUDIO, "opus", "audio")
             source = settings.audio.device or sound.source
-            stream = CapturedStream(
-                AUDIO, "audio", "opus", AudioEngine(sound, source, settings.audio.bitrate, series), series
-            )
+            recorder = AudioEngine(sound, source, settings.audio.bitrate, series, pauses)
+            stream = CapturedStream(AUDIO, "audio", "opus", recorder, series)
             self._streams.append(stream)
             self.audio = stream
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from .frames import AUDIO_CLOCK_RATE
 
 RTP_MODULUS = 1 << 32
@@ -16,6 +18,10 @@ AUDIO_TOLERANCE = 0.1
 """Seconds the sample count may be away from the wall before it is corrected."""
 
 
+LEAST_PAUSE = 1.0
+"""Seconds by which the wall clock must have jumped ahead of the monotonic one to show a pause."""
+
+
 def rtp_time(seconds: float, clock_rate: int) -> int:
     """Return a moment of `time.monotonic` in an RTP clock of `clock_rate` Hz, modulo 2**32.
 
@@ -23,6 +29,31 @@ def rtp_time(seconds: float, clock_rate: int) -> int:
     a sender that wants the random offset of RFC 3550 §5.1 adds its own.
     """
     return round(seconds * clock_rate) % RTP_MODULUS
+
+
+class MachinePauses:
+    """How long the machine was suspended or paused altogether, while `time.monotonic` stood still.
+
+    Players must see that time pass: a stamp that goes on where it stopped, hours later, looks like hours of
+    delay. (A process that was frozen needs nothing: its clock went on.) One for all streams of a server, so
+    that sound and picture stay together; any thread may ask. A wall clock that is set forward looks like one.
+    """
+
+    def __init__(self, least: float = LEAST_PAUSE) -> None:
+        """`least`: seconds by which the wall clock must run ahead at once; less is a correction."""
+        self._least = least
+        self._lock = threading.Lock()
+        self._ahead: float | None = None
+        self._total = 0.0
+
+    def total(self, monotonic: float, wall: float) -> float:
+        """Return the seconds of all pauses so far, given both clocks now."""
+        with self._lock:
+            ahead = wall - monotonic
+            if self._ahead is not None and ahead - self._ahead > self._least:
+                self._total += ahead - self._ahead
+            self._ahead = ahead
+            return self._total
 
 
 class AudioTimeline:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import select
 import time
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .bit_budget import BitBudget
-from .clock import rtp_time
+from .clock import MachinePauses, rtp_time
 from .frames import VIDEO_CLOCK_RATE, EncodedFrame
 from .metrics import StreamMetrics
 from .rows import Rows
@@ -30,6 +30,7 @@ class VideoEngine:
     fps: float
     bitrate: int
     metrics: StreamMetrics
+    pauses: MachinePauses = field(default_factory=MachinePauses)
 
     def __call__(self, worker: Worker) -> None:
         """Capture until `worker.stopping`; raises when the X server or the encoder fails."""
@@ -80,7 +81,7 @@ class _Run:
             if not bands:
                 self._schedule.screen_unchanged()
                 return
-        captured_at = time.monotonic()
+        captured_at, taken_at = time.monotonic(), time.time()
         encoder = self._encoder_that_fits()
         if bands:
             picture = encoder.writable_picture()
@@ -95,7 +96,8 @@ class _Run:
         self._schedule.encoded(captured_at, keyframe=encoded.keyframe, psnr=encoded.psnr)
         took = time.monotonic() - captured_at
         self._engine.metrics.encoded(len(encoded.data), took, keyframe=encoded.keyframe)
-        stamp = rtp_time(captured_at, VIDEO_CLOCK_RATE)
+        paused = self._engine.pauses.total(captured_at, taken_at)
+        stamp = rtp_time(captured_at + paused, VIDEO_CLOCK_RATE)
         self._worker.emit(EncodedFrame(encoded.data, encoded.keyframe, stamp, captured_at))
 
     def _encoder_that_fits(self) -> H264Encoder:

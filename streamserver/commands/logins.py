@@ -36,6 +36,14 @@ def describe(settings: Settings, *, reveal: bool) -> Iterator[str]:
     if settings.member.provider == "noauth":
         yield "login  any name, no password; everybody is an admin"
         return
+    if settings.member.provider == "file":
+        yield f"login  the members in {settings.member.file.path}"
+        return
+    if settings.member.provider == "object":
+        for user in settings.member.object.users:
+            shown = user.password.get_secret_value() if reveal else "in member.object.users"
+            yield f"login  {user.username}, password {shown}"
+        return
     chosen, usual = settings.member.multiuser, MultiuserSettings()
     passwords = (
         ("user ", "user_password", chosen.user_password, usual.user_password),

@@ -1,7 +1,8 @@
 """Checks that need more than one setting, and warnings for values that are accepted but do nothing yet."""
 
 from streamserver.config.gstreamer import Wish, read_pipeline, read_video_config
-from streamserver.config.settings import MultiuserSettings, Settings
+from streamserver.config.settings import MemberSettings, MultiuserSettings, Settings
+from streamserver.usernames import BadUsernameError, check_username
 
 
 def find_conflicts(settings: Settings) -> list[str]:
@@ -28,6 +29,29 @@ def find_conflicts(settings: Settings) -> list[str]:
                 "member.multiuser.user_password and member.multiuser.admin_password are the same; "
                 "nobody could log in as a user"
             )
+    return problems + _member_conflicts(settings.member)
+
+
+def _member_conflicts(member: MemberSettings) -> list[str]:
+    problems = []
+    if member.provider == "file" and member.file.path is None:
+        problems.append("member.file.path is empty; member.provider file needs one")
+    names = [user.username for user in member.object.users]
+    problems += [
+        f"member.object.users has {name} more than once"
+        for name in sorted(set(names))
+        if names.count(name) > 1
+    ]
+    problems += [
+        f"member.object.users: {user.username} has an empty password; anybody could log in as {user.username}"
+        for user in member.object.users
+        if not user.password.get_secret_value()
+    ]
+    for name in names:
+        try:
+            check_username(name)
+        except BadUsernameError as error:
+            problems.append(f"member.object.users: {error}")
     return problems
 
 
@@ -44,8 +68,14 @@ def find_limits(settings: Settings) -> list[str]:
         warnings.append(f"capture.video.codec: {video.codec} is not encoded yet; h264 is used")
     if audio.codec != "opus":
         warnings.append(f"capture.audio.codec: {audio.codec} is not encoded yet; opus is used")
-    if warning := _default_passwords(settings):
+    if warning := _open_to_strangers(settings):
         warnings.append(warning)
+    if settings.member.provider == "file" and not settings.member.file.hash:
+        warnings.append(
+            "member.file.hash: false keeps passwords as they are; whoever reads the file can log in with them"
+        )
+    if settings.member.provider == "object" and not settings.member.object.users:
+        warnings.append("member.object.users is empty; nobody can log in until the API token adds somebody")
     if not webrtc.icelite:
         warnings.append("webrtc.icelite: false is not supported yet; ICE-lite is used")
     if not webrtc.icetrickle:
@@ -70,11 +100,13 @@ def find_limits(settings: Settings) -> list[str]:
     return warnings
 
 
-def _default_passwords(settings: Settings) -> str | None:
-    """Return a warning where strangers could log in with the passwords that everybody knows."""
+def _open_to_strangers(settings: Settings) -> str | None:
+    """Return a warning where strangers could log in: without a password, or with one that everybody knows."""
     host, _ = settings.server.address
-    if settings.member.provider != "multiuser" or host in ("127.0.0.1", "::1", "localhost"):
+    if host in ("127.0.0.1", "::1", "localhost"):
         return None
+    if settings.member.provider == "noauth":
+        return f"member.provider: noauth makes everybody an admin, and server.bind is {settings.server.bind}"
     usual, chosen = MultiuserSettings(), settings.member.multiuser
     keys = [key for key in ("user_password", "admin_password") if getattr(chosen, key) == getattr(usual, key)]
     if not keys:

@@ -6,6 +6,7 @@ Nothing here runs a pipeline: the result is text for a person.
 import ast
 import operator
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -22,6 +23,8 @@ _ENCODERS = (
     ("pcmu", re.compile(r"\bmulawenc\b")),
     ("pcma", re.compile(r"\balawenc\b")),
 )
+OUR_CODECS = ("h264", "opus")
+"""What our encoders can; another codec of a pipeline is not worth repeating as a setting."""
 _BITS_PER_SECOND = re.compile(r"\b(?:vp8enc|vp9enc|openh264enc|opusenc|rav1enc|avenc_\w+)\b")
 """Encoders whose bitrate is in bit/s; the others count in kbit/s."""
 _BITRATE = re.compile(r"\b(?:target-)?bitrate\s*=\s*(?:\([a-z0-9]+\))?\s*(\d+)")
@@ -46,7 +49,8 @@ class Wish:
 
     def as_settings(self, prefix: str) -> str:
         """Return our settings for it, `capture.video.bitrate: 3000, …`, or nothing."""
-        found = (("codec", self.codec), ("bitrate", self.bitrate), ("fps", self.fps))
+        codec = self.codec if self.codec in OUR_CODECS else None
+        found = (("codec", codec), ("bitrate", self.bitrate), ("fps", self.fps))
         return ", ".join(f"{prefix}.{name}: {value}" for name, value in found if value is not None)
 
 
@@ -79,7 +83,9 @@ def evaluate(expression: object, screen: ScreenSize) -> float | None:
         return None
     names = {"width": screen.width, "height": screen.height, "fps": screen.rate}
     try:
-        return _value(ast.parse(expression.strip(), mode="eval").body, names)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", SyntaxWarning)  # "1and 2": Python would say so on the terminal
+            return _value(ast.parse(expression.strip(), mode="eval").body, names)
     except (SyntaxError, ValueError, ArithmeticError, RecursionError, MemoryError):
         return None
 

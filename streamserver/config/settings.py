@@ -85,7 +85,7 @@ class ServerSettings(Section):
     max_body_size: Annotated[ByteSize, Ge(1024), Le(1024 * 1024 * 1024)] = 1024 * 1024
     """Largest body of an HTTP request; a larger one is answered with 413."""
     max_header_size: Annotated[ByteSize, Ge(4096), Le(1024 * 1024)] = 16 * 1024
-    """Largest head of an HTTP request (request line and headers); a larger one is answered with 431 or 400."""
+    """Largest head of an HTTP request (request line and headers); a larger one gets 431 or 400."""
     max_connections: Annotated[int, Ge(8), Le(100_000)] = 1000
     """Connections at a time, WebSockets included; one more is answered with 503."""
     request_timeout: Annotated[Duration, Ge(0.1), Le(3600)] = 30.0
@@ -184,14 +184,41 @@ class MultiuserSettings(Section):
     """What admins may do, where it differs from the usual rights."""
 
 
+class ObjectUser(Section):
+    """A member that is written in the settings."""
+
+    username: str
+    password: SecretStr
+    profile: ProfileOverrides = Field(default_factory=dict)
+
+
+class ObjectSettings(Section):
+    """Members written in the settings."""
+
+    users: Annotated[
+        tuple[ObjectUser, ...],
+        Form('a list such as [{"username": "ann", "password": "…", "profile": {"can_login": true}}]'),
+    ] = ()
+    """Who may log in. Rights that a profile does not name are not given. Changes end with the server."""
+
+
+class FileSettings(Section):
+    """Members in a file."""
+
+    path: OptionalPath = None
+    """JSON file with the members, in neko's format; made when absent. An edit by hand holds at once."""
+    hash: bool = True
+    """Keep hashes of passwords (argon2; neko's own are understood), not the passwords themselves."""
+
+
 class MemberSettings(Section):
     """Who may log in."""
 
-    provider: Annotated[
-        Literal["multiuser", "noauth"],
-        Form("multiuser or noauth (neko's file and object are not supported yet)"),
-    ] = "multiuser"
-    """`multiuser`: a password for users and one for admins; `noauth`: everybody is an admin, no password."""
+    provider: Literal["multiuser", "object", "file", "noauth"] = "multiuser"
+    """`multiuser`: a password for users and one for admins; `object`: the members of `member.object.users`;
+    `file`: those of the file `member.file.path`; `noauth`: everybody is an admin, no password."""
+    file: FileSettings = FileSettings()
+    object: ObjectSettings = ObjectSettings()
     multiuser: MultiuserSettings = MultiuserSettings()
 
 

@@ -1,6 +1,7 @@
 """The browser: Chromium with its sandbox, kept running."""
 
 import enum
+import os
 import shutil
 import signal
 from collections.abc import Callable, Mapping
@@ -10,7 +11,7 @@ from prometheus_client import Counter
 
 from streamserver.config.settings import BrowserSettings
 from streamserver.config.types import ScreenSize
-from streamserver.desktop import browser_profile
+from streamserver.desktop import browser_profile, sandbox
 from streamserver.desktop.account import Account
 from streamserver.desktop.browser_profile import BrowserProfile
 from streamserver.desktop.errors import DesktopError
@@ -46,6 +47,9 @@ QUIET = (
 """No questions at start, nothing fetched that nobody asked for."""
 SOFTWARE = ("--disable-gpu",)
 """Without a GPU the software compositor costs least: it paints only what changed, as the capture likes it."""
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where the C library puts it
+ENOUGH_SHARED_MEMORY = 512 * 1024 * 1024
+"""Bytes of `/dev/shm` below which tabs die for want of it: Docker gives a container 64 MiB."""
 
 log = get_logger("desktop")
 
@@ -115,6 +119,15 @@ class Browser:
             "apt install chromium, or give the path of another Chromium"
         )
 
+    def check_sandbox(self) -> None:
+        """See whether it can have the sandbox that it is to have. It blocks: call it on a thread.
+
+        Raises:
+            DesktopError: it cannot.
+        """
+        if self._settings.sandbox and (reason := sandbox.why_not(self._account)):
+            raise DesktopError(reason)
+
     async def start(self, environment: Mapping[str, str], screen: ScreenSize) -> None:
         """Start it with these variables (display, sound) on a screen of this size.
 
@@ -159,6 +172,8 @@ class Browser:
         ]  # fmt: skip
         if not self._settings.sandbox:
             arguments.append("--no-sandbox")
+        if not has_enough_shared_memory():
+            arguments.append("--disable-dev-shm-usage")
         return [*arguments, *self._settings.flags, self._settings.url]
 
     async def _start_once(self) -> ChildProcess:
@@ -186,3 +201,12 @@ class Browser:
         if state is not self.state:
             self.state = state
             self._on_state(state)
+
+
+def has_enough_shared_memory(directory: Path = SHARED_MEMORY, enough: int = ENOUGH_SHARED_MEMORY) -> bool:
+    """Tell whether the file system there is so large that the browser may share memory in it."""
+    try:
+        size = os.statvfs(directory)
+    except OSError:
+        return False
+    return size.f_blocks * size.f_frsize >= enough

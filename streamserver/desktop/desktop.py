@@ -25,7 +25,7 @@ from streamserver.desktop.window_manager import WindowManager
 from streamserver.desktop.x11 import XDisplay
 from streamserver.desktop.xserver import XServer, is_running, number_to_start
 from streamserver.logs import get_logger
-from streamserver.sessions.signals import Signal
+from streamserver.signals import Signal
 
 HOLD_CHECK_INTERVAL = 1.0
 """Seconds between two looks for keys that were forgotten (neko: 1 s)."""
@@ -173,6 +173,7 @@ class Desktop:
             self._browser_settings, account, directory, self._browser_restarts, self.on_browser_state.emit
         )
         self._browser.command()
+        await asyncio.to_thread(self._browser.check_sandbox)
         await asyncio.to_thread(self._browser.profile.claim)
         self._sound_daemon = SoundDaemon(account, directory)
         sound = asyncio.ensure_future(self._sound_daemon.start())
@@ -291,8 +292,11 @@ class Desktop:
                 )
                 return
             log.warning("lost the X connection; connecting again", display=self.display.name)
-            with contextlib.suppress(DesktopError):
+            try:
                 self._connect(self.screen)
+            except DesktopError as error:
+                log.warning("cannot connect to the X server", error=str(error))
+                self._lost.set()
 
     async def _try_again(self) -> bool:
         try:

@@ -18,6 +18,8 @@ MAX_CURSOR_SIDE = 256
 """A larger cursor is not shown to viewers, px."""
 _MAX_WINDOWS = 1024
 _ICONIC = 3
+_PAGER = 2
+_CURRENT_TIME = 0
 
 log = get_logger("desktop")
 
@@ -60,11 +62,11 @@ class DisplayEvents:
         self._fixes.SelectCursorInput(self._root, xcffib.xfixes.CursorNotifyMask.DisplayCursor)
         self._randr.QueryVersion(1, 4).reply()
         self._randr.SelectInput(self._root, xcffib.randr.NotifyMask.ScreenChange)
-        for name in ("_NET_CLIENT_LIST", "WM_STATE"):
+        for name in ("_NET_CLIENT_LIST", "_NET_ACTIVE_WINDOW", "WM_STATE"):
             self._atoms[name] = self._core.InternAtom(False, len(name), name).reply().atom
         self._select(self._root)
         self._read_cursor()
-        self._read_windows()
+        self._read_windows(first=True)
         asyncio.get_running_loop().add_reader(self._descriptor, self._readable)
         self._readable()
 
@@ -77,13 +79,12 @@ class DisplayEvents:
             while True:
                 try:
                     event = self._connection.poll_for_event()
+                    if event is None:
+                        return
+                    self._handle(event)
                 except xcffib.ProtocolException as error:
                     # an answer to a request about something that is gone by now
                     log.debug("the X server refused a request", error=repr(error))
-                    continue
-                if event is None:
-                    return
-                self._handle(event)
         except xcffib.XcffibException as error:
             log.debug("lost the X connection", error=str(error))
             self.stop()
@@ -124,19 +125,34 @@ class DisplayEvents:
         png = encode_png(width, height, straight_rgba(argb))
         return CursorImage(shown.cursor_serial, width, height, shown.xhot, shown.yhot, png)
 
-    def _read_windows(self) -> None:
+    def _read_windows(self, first: bool = False) -> None:
         reply = self._core.GetProperty(
             False, self._root, self._atoms["_NET_CLIENT_LIST"], xcffib.xproto.Atom.WINDOW, 0, _MAX_WINDOWS
         ).reply()
         windows = set(reply.value.to_atoms()) if reply.format == 32 else set()
         for window in windows - self._watched:
             self._select(window)
+            if not first:
+                self._activate(window)
         self._watched = windows
         self.on_windows(len(windows))
 
     def _select(self, window: int) -> None:
         mask = xcffib.xproto.EventMask.PropertyChange
         self._core.ChangeWindowAttributes(window, xcffib.xproto.CW.EventMask, [mask])
+        self._connection.flush()
+
+    def _activate(self, window: int) -> None:
+        """Bring a new window to the front: openbox leaves it behind when somebody types at that moment.
+
+        With no task bar nobody could get at it there (EWMH, _NET_ACTIVE_WINDOW, source 2: a pager asks).
+        """
+        data = xcffib.xproto.ClientMessageData.synthetic([_PAGER, _CURRENT_TIME, 0, 0, 0], "=5I")
+        message = xcffib.xproto.ClientMessageEvent.synthetic(
+            32, window, self._atoms["_NET_ACTIVE_WINDOW"], data
+        )
+        mask = xcffib.xproto.EventMask.SubstructureNotify | xcffib.xproto.EventMask.SubstructureRedirect
+        self._core.SendEvent(False, self._root, mask, message.pack())
         self._connection.flush()
 
     def _unminimise(self, window: int) -> None:

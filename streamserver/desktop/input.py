@@ -18,7 +18,7 @@ from streamserver.desktop.xtest import (
     KEY_PRESS,
     KEY_RELEASE,
     MOTION,
-    TestDevices,
+    XTestDevices,
 )
 from streamserver.logs import get_logger
 
@@ -67,7 +67,7 @@ class Input:
         """Take the clock in seconds and what calls back later (None: the running event loop)."""
         self._clock = clock
         self._call_later = call_later
-        self._devices: TestDevices | None = None
+        self._devices: XTestDevices | None = None
         self._size = (1, 1)
         self._position = (0, 0)
         self._keys = Held()
@@ -90,7 +90,7 @@ class Input:
             xcffib.XcffibException: the connection broke or the server lacks XTEST.
         """
         self.detach()
-        devices = TestDevices(connection)
+        devices = XTestDevices(connection)
         self._map = KeyMap(devices.read_mapping())
         self._spare = SpareKeys(self._map.unused())
         self._position = devices.pointer()

@@ -22,6 +22,10 @@ STANDARD_SIDES = (
 """Widths and heights offered, in px."""
 STANDARD_RATES = (25, 30, 60)
 """Rates offered, in frames per second."""
+LARGEST_RATE = 240
+"""Frames per second that nobody's screen goes beyond; the protocol would take any number of 32 bits."""
+SMALLEST_SIDE = 128
+"""Px; a screen that an encoder refuses would be a picture for nobody, and no page fits a smaller one."""
 
 
 def configurations(largest: ScreenSize) -> list[ScreenSize]:
@@ -72,11 +76,15 @@ class Screen:
             ScreenRefused: the server cannot have that size.
         """
         size = ScreenSize(wanted.width - wanted.width % 8, wanted.height, wanted.rate or 60)
-        width, height = self.largest()
-        if not (0 < size.width <= width and 0 < size.height <= height):
+        if not 0 < size.rate <= LARGEST_RATE:
             raise ScreenRefused(
-                f"the screen cannot be {wanted}: this X server goes up to {width}x{height} "
-                "(desktop.max_screen of a server that we start)"
+                f"the screen cannot be {wanted}: rates go from 1 to {LARGEST_RATE} per second"
+            )
+        width, height = self.largest()
+        if not (SMALLEST_SIDE <= size.width <= width and SMALLEST_SIDE <= size.height <= height):
+            raise ScreenRefused(
+                f"the screen cannot be {wanted}: this X server goes from {SMALLEST_SIDE}x{SMALLEST_SIDE} "
+                f"to {width}x{height} (desktop.max_screen of a server that we start)"
             )
         try:
             self._apply(size)

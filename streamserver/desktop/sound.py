@@ -94,8 +94,9 @@ class SoundDaemon:
         return self._socket.exists()
 
     def _command(self) -> list[str]:
+        # without rewinds the first sound comes in 0.04 s, with them in up to 2 s: nothing is played ahead
         null_sink = (
-            f"module-null-sink sink_name={SINK} rate={SAMPLE_RATE} channels=2 "
+            f"module-null-sink sink_name={SINK} rate={SAMPLE_RATE} channels=2 norewinds=1 "
             f"sink_properties=device.description={SINK}"
         )
         # the directory lets only the owner and root in; root has no cookie to show

@@ -14,13 +14,11 @@ _CORE_KEYBOARD = 0x100
 _ALL_MODIFIERS = 0xFF
 
 
-class TestDevices:
+class XTestDevices:
     """Keyboard and pointer of one connection.
 
     Nothing here waits, except where round trips are named, as long as callers ask `ready` before they send.
     """
-
-    __test__ = False  # not a test case, whatever pytest thinks of the name
 
     def __init__(self, connection: xcffib.Connection) -> None:
         """Prepare the connection (some round trips) and take any lock off the keyboard.

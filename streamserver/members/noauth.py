@@ -3,11 +3,14 @@
 from streamserver.members.multiuser import ADMIN_PROFILE
 from streamserver.members.profile import MemberProfile
 from streamserver.members.provider import shared_name_id
+from streamserver.members.unlisted import Unlisted
 
 
-class NoauthProvider:
+class NoauthProvider(Unlisted):
     """Lets everybody in with every right; for one's own machine."""
 
-    def authenticate(self, username: str, password: str) -> tuple[str, MemberProfile]:
+    name = "noauth"
+
+    async def authenticate(self, username: str, password: str) -> tuple[str, MemberProfile]:
         """Return a fresh id and a profile with every right."""
         return shared_name_id(username), ADMIN_PROFILE.model_copy(update={"name": username})

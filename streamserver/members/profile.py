@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from streamserver.members.merging import merge
 
 
 class BadProfileError(ValueError):
@@ -48,19 +50,14 @@ class MemberProfile(BaseModel):
         As neko decodes JSON: unknown keys are ignored, keys match in any case, a null right changes
         nothing, `plugins` is merged key by key and a null there forgets them all.
         """
-        merged: dict[str, JsonValue] = self.model_dump()
-        for key, value in changes.items():
-            field = key.lower()
-            if field == "plugins":
-                merged[field] = {**(self.plugins or {}), **value} if isinstance(value, dict) else value
-            elif value is not None:
-                merged[field] = value
         try:
-            return MemberProfile.model_validate(merged)
-        except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(str(part) for part in first["loc"])
-            raise BadProfileError(f"profile field {field} is {first['input']!r}: {first['msg']}") from None
+            return merge(self, changes)
+        except ValueError as error:
+            raise BadProfileError(f"profile field {error}") from None
+
+    def named(self, username: str) -> MemberProfile:
+        """Return this profile, under `username` where it has no name."""
+        return self if self.name else self.model_copy(update={"name": username})
 
     def to_wire(self) -> dict[str, JsonValue]:
         """Return the profile as clients see it."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from streamserver.awake import AwakeTimer
 from streamserver.sessions.model import Session, SocketPeer
 
 
@@ -25,8 +26,11 @@ class Schedule(Protocol):
 
 
 def loop_schedule(delay: float, callback: Callable[[], None], /) -> Timer:
-    """Make the call on the running event loop."""
-    return asyncio.get_running_loop().call_later(delay, callback)
+    """Make the call on the running event loop, after seconds in which we were not stopped.
+
+    What is timed here is how long others take to come back, and during a stop nobody can.
+    """
+    return AwakeTimer(delay, callback)
 
 
 @dataclass(eq=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from streamserver.members.profile import MemberProfile
 from streamserver.sessions.model import RoomSettings, Session
-from streamserver.sessions.signals import AsyncSignal, Signal
+from streamserver.signals import AsyncSignal, Signal
 
 
 class SessionEvents:

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Final, NewType, Protocol, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from streamserver.members.merging import merge
 from streamserver.members.profile import MemberProfile
 
 if TYPE_CHECKING:
@@ -133,19 +134,10 @@ class RoomSettings(BaseModel):
         Unknown keys are ignored, keys match in any case, null changes nothing but `plugins` (forgets
         them all), which is otherwise merged key by key.
         """
-        merged: dict[str, JsonValue] = self.model_dump()
-        for key, value in changes.items():
-            field = key.lower()
-            if field == "plugins":
-                merged[field] = {**(self.plugins or {}), **value} if isinstance(value, dict) else value
-            elif value is not None:
-                merged[field] = value
         try:
-            return self.model_validate(merged)
-        except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(str(part) for part in first["loc"])
-            raise BadRoomSettings(f"room setting {field} is {first['input']!r}: {first['msg']}") from None
+            return merge(self, changes)
+        except ValueError as error:
+            raise BadRoomSettings(f"room setting {error}") from None
 
     def to_wire(self) -> dict[str, JsonValue]:
         """Return the rules as clients see them."""
@@ -153,7 +145,10 @@ class RoomSettings(BaseModel):
 
 
 class Session:
-    """Somebody who logged in. Everybody reads it; only `SessionManager` changes it."""
+    """Somebody who logged in. Everybody reads it; only `SessionManager` changes it.
+
+    But for `last_input`, which whoever receives input keeps.
+    """
 
     def __init__(self, session_id: SessionId, profile: MemberProfile) -> None:
         self.id = session_id
@@ -165,6 +160,8 @@ class Session:
         """Its WebRTC connection, from the offer on."""
         self.is_controller = False
         """Whether it has control (neko: is host)."""
+        self.last_input = float("-inf")
+        """When it last sent input (whether it had control or not): seconds of `time.monotonic`."""
 
     @property
     def is_connected(self) -> bool:

@@ -9,8 +9,10 @@ import { Control } from "./control.js";
 import {
   encodeButtonDown, encodeButtonUp, encodeKeyDown, encodeKeyUp, encodeMove, encodeScroll,
 } from "./datachannel.js";
+import { Doze } from "./doze.js";
 import { element } from "./element.js";
 import { FullScreen } from "./fullscreen.js";
+import { Gate } from "./gate.js";
 import { Keyboard } from "./keyboard.js";
 import { Notice } from "./notice.js";
 import { Peer } from "./peer.js";
@@ -33,13 +35,14 @@ const keysButton = element("keys", HTMLButtonElement);
 const signOutButton = element("sign-out", HTMLButtonElement);
 const peopleButton = element("people-toggle", HTMLButtonElement);
 
-/** @type {Pick<Situation, "phase" | "media" | "picture" | "mediaAttempt" | "lost" | "end">} */
+/** @type {Pick<Situation, "phase" | "media" | "picture" | "mediaAttempt" | "lost" | "asleepSince" | "end">} */
 const situation = {
   phase: "checking",
   media: "none",
   picture: false,
   mediaAttempt: 0,
   lost: { why: "", attempt: 0, since: 0, next: null },
+  asleepSince: 0,
   end: { title: "", detail: "", action: null },
 };
 
@@ -58,6 +61,7 @@ const socket = new Socket({
   stillSignedIn: () => whoami().then((session) => session !== null, () => true),
 });
 const send = socket.send.bind(socket);
+const doze = new Doze({ send, connected: () => situation.phase === "live", sleep: fallAsleep, wake: connect });
 const peer = new Peer({
   send,
   onStream: (stream) => {
@@ -71,6 +75,8 @@ const peer = new Peer({
   onMessage: (message) => message.type !== "pong" && view.showCursor(message),
   onState: (media, mediaAttempt) => {
     Object.assign(situation, { media, mediaAttempt });
+    // Its path works again, so the server does: do not wait for the next try.
+    if (media === "connected") socket.hurry();
     draw();
   },
 });
@@ -87,7 +93,8 @@ const view = new View({
   },
 });
 const control = new Control({ room, send, prompts, onChange: draw });
-const people = new People({ give: (id) => control.give(id), reset: () => control.reset() });
+const people = new People({ give: (id) => control.give(id), reset: () => control.reset(), toggled: lookAtGate });
+const gate = new Gate();
 const mac = /mac|iphone|ipad/i.test(navigator.platform);
 const keyboard = new Keyboard({
   field,
@@ -127,7 +134,19 @@ function connect() {
   socket.start();
 }
 
+/** Nobody looks: let go of everything but the last picture. */
+function fallAsleep() {
+  letGo();
+  prompts.clear();
+  people.open(false);
+  peer.close();
+  socket.stop();
+  situation.asleepSince = Date.now();
+  enter("asleep");
+}
+
 async function signOut() {
+  doze.forget();
   socket.stop();
   peer.close();
   view.clear();
@@ -163,9 +182,11 @@ function socketChanged(state) {
       situation.lost = state;
       prompts.clear();
       letGo();
+      doze.lost();
       enter("reconnecting");
       break;
     case "ended":
+      doze.forget();
       prompts.clear();
       letGo();
       peer.close();
@@ -183,7 +204,7 @@ function socketChanged(state) {
  * @param {any} payload
  */
 function hear(event, payload) {
-  if (peer.hear(event, payload)) return;
+  if (peer.hear(event, payload) || doze.hear(event, payload)) return;
   const couldWatch = room.me?.profile.can_watch;
   const hadControl = room.inControl;
   const before = room.self;
@@ -245,6 +266,8 @@ function draw() {
     ...situation,
     canWatch: room.me?.profile.can_watch ?? true,
     isPrivate: room.isPrivateForMe,
+    browser: room.browser,
+    browserCrashed: room.browserCrashed,
     inControl: room.inControl,
     controller: room.controller === null ? null : room.name(room.controller),
     asked: control.asked,
@@ -259,6 +282,7 @@ function draw() {
   if (live) control.show();
   else control.hide();
   people.show(room);
+  lookAtGate();
   peopleButton.hidden = !live;
   signOutButton.hidden = !live && phase !== "connecting" && phase !== "reconnecting";
   sound.show(live && view.hasSound);
@@ -267,6 +291,11 @@ function draw() {
   field.tabIndex = inControl() ? 0 : -1;
   view.setOwnCursor(inControl());
   capturing();
+}
+
+/** Admins see why the machine is awake below the list of people. */
+function lookAtGate() {
+  gate.look(situation.phase === "live" && people.isOpen && Boolean(room.me?.profile.is_admin));
 }
 
 /** Whether the keyboard belongs to the shared browser right now. */

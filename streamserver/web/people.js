@@ -11,6 +11,7 @@ import { element } from "./element.js";
  * @typedef {object} PeopleOptions
  * @property {(id: string) => void} give
  * @property {() => void} reset take control away from whoever has it
+ * @property {() => void} toggled the list was opened or closed
  */
 
 export class People {
@@ -33,6 +34,12 @@ export class People {
     this.#panel.hidden = !open;
     document.body.classList.toggle("with-panel", open);
     this.#toggle.setAttribute("aria-expanded", String(open));
+    this.#options.toggled();
+  }
+
+  /** Whether the list is open. */
+  get isOpen() {
+    return !this.#panel.hidden;
   }
 
   #close() {

@@ -18,6 +18,10 @@ export class Room {
   screen = { width: 1280, height: 720, rate: 30 };
   /** @type {Settings | null} */
   settings = null;
+  /** @type {import("./types.js").BrowserState} what the shared browser does */
+  browser = "running";
+  /** Whether the shared browser crashed and is not back yet. */
+  browserCrashed = false;
 
   /**
    * Take in one event.
@@ -55,9 +59,18 @@ export class Room {
       case "screen/updated":
         this.screen = { width: payload.width, height: payload.height, rate: payload.rate };
         return true;
+      case "browser/state":
+        this.#browser(payload.state);
+        return true;
       default:
         return false;
     }
+  }
+
+  /** @param {import("./types.js").BrowserState} state */
+  #browser(state) {
+    this.browser = state;
+    this.browserCrashed = state === "crashed" || (this.browserCrashed && state !== "running");
   }
 
   /** @param {import("./types.js").SystemInit} init */
@@ -67,6 +80,8 @@ export class Room {
     this.controller = init.control_host.has_host ? init.control_host.host_id ?? null : null;
     this.screen = init.screen_size;
     this.settings = init.settings;
+    // whoever is not told otherwise next finds it running
+    this.browser = "running";
   }
 
   /**

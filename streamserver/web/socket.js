@@ -17,6 +17,8 @@ const CHECK_INTERVAL = 2_500;
 const THAW_GRACE = 3_000;
 /** Milliseconds until a connection that does not open is given up. */
 const OPEN_TIMEOUT = 10_000;
+/** The same for one that was tried before the server was heard of again. */
+const HURRIED_OPEN_TIMEOUT = 1_000;
 /** Most bytes waiting in the socket; beyond that messages are dropped, the connection is as good as dead. */
 const MOST_BUFFERED = 1 << 20;
 
@@ -66,6 +68,20 @@ export class Socket {
     this.#lostAt = null;
     this.#options.onState({ kind: "connecting" });
     this.#connect();
+  }
+
+  /** The server was just heard of by another way: try now in place of waiting for the next try. */
+  hurry() {
+    if (document.hidden || !this.#wanted || this.#lostAt === null) return;
+    if (this.#socket === null) this.#retry();
+    else if (this.#socket.readyState === WebSocket.CONNECTING) {
+      // Perhaps it is just being answered, perhaps it was lost while the server was away.
+      clearTimeout(this.#timer);
+      this.#timer = setTimeout(() => {
+        this.#drop("the server does not answer");
+        this.#retry();
+      }, HURRIED_OPEN_TIMEOUT);
+    }
   }
 
   /** Leave for good: the server learns at once that nobody is here (code 1000). */

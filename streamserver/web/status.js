@@ -5,16 +5,19 @@
 
 /**
  * @typedef {object} Situation
- * @property {"checking" | "signed-out" | "signing-in" | "connecting" | "live" | "reconnecting" | "ended"} phase
+ * @property {"checking" | "signed-out" | "signing-in" | "connecting" | "live" | "reconnecting" | "asleep" | "ended"} phase
  * @property {"none" | "connecting" | "connected" | "interrupted"} media
  * @property {boolean} picture whether a picture has been shown
  * @property {number} mediaAttempt how often the picture was asked for in vain, 1 = the first time
  * @property {boolean} canWatch
+ * @property {import("./types.js").BrowserState} browser what the shared browser does
+ * @property {boolean} browserCrashed it crashed and is not back yet
  * @property {boolean} isPrivate the room keeps the picture from us
  * @property {boolean} inControl
  * @property {string | null} controller name of the one in control; null = nobody
  * @property {boolean} asked we asked for control and wait
  * @property {{why: string, attempt: number, since: number, next: number | null}} lost
+ * @property {number} asleepSince milliseconds
  * @property {{title: string, detail: string, action: string | null}} end
  */
 
@@ -41,6 +44,8 @@ export function describe(now) {
       return busy("Connecting.", "Connecting", "Reaching the server.");
     case "reconnecting":
       return busy(`Reconnecting: ${now.lost.why}.`, "Reconnecting", `${capital(now.lost.why)}.`);
+    case "asleep":
+      return asleep(new Date(now.asleepSince).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }));
     case "ended":
       return {
         kind: "ended",
@@ -53,6 +58,15 @@ export function describe(now) {
 }
 
 /**
+ * @param {string} since a time of day
+ * @returns {Status}
+ */
+function asleep(since) {
+  const detail = `Nobody looked, so this page let go of the shared browser at ${since}; press any key or click to wake it.`;
+  return { kind: "asleep", sentence: `Asleep. ${detail}`, notice: { title: "Asleep", detail, action: "Wake up", busy: false } };
+}
+
+/**
  * @param {Situation} now
  * @returns {Status}
  */
@@ -61,6 +75,8 @@ function live(now) {
   if (now.isPrivate) return told("The room is private now.", "The room is private", "An administrator keeps the picture to themselves for now. It returns by itself.");
   if (now.media === "interrupted") return busy("Reconnecting: the picture stopped.", "Reconnecting", "The picture stopped. Waiting for the network.");
   if (!now.picture || now.media !== "connected") return gettingPicture(now);
+  if (now.browserCrashed) return busy("The browser crashed and is starting again.", "The browser crashed", "It is starting again. Nobody did anything wrong.");
+  if (now.browser === "starting" || now.browser === "waiting") return busy("The browser is starting.", "The browser is starting", "Its window shows in a moment.");
   if (now.inControl) return { kind: "control", sentence: "You are in control.", notice: null };
   if (now.asked) return { kind: "other", sentence: `You asked ${now.controller ?? "them"} for control.`, notice: null };
   if (now.controller !== null) return { kind: "other", sentence: `Watching. ${now.controller} is in control.`, notice: null };

@@ -30,6 +30,8 @@
 
 /** @typedef {{width: number, height: number, rate: number}} ScreenSize */
 
+/** @typedef {"starting" | "running" | "crashed" | "waiting" | "stopped"} BrowserState */
+
 /** @typedef {{id: string, has_host: boolean, host_id?: string}} ControlHost */
 
 /**
@@ -57,6 +59,23 @@
 /** @typedef {{sdp: string, iceservers: RTCIceServer[] | null}} SignalProvide */
 
 /** @typedef {{event: string, payload?: any}} Envelope */
+
+/**
+ * @typedef {object} HoldEvidence
+ * @property {"session" | "request" | "pin" | "lease"} kind
+ * @property {string} id
+ * @property {string} label
+ * @property {number} age_seconds
+ * @property {number | null} seconds_left
+ */
+
+/**
+ * @typedef {object} Evidence what `GET api/scaletozero` tells, as far as it is shown
+ * @property {string} summary
+ * @property {HoldEvidence[]} holds
+ * @property {{command: string, result: string, at: string} | null} last_write
+ * @property {{message: string, retry_in_seconds: number | null} | null} last_error
+ */
 
 /** @typedef {(event: string, payload?: unknown) => void} Send */
 

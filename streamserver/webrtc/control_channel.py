@@ -106,7 +106,8 @@ class ControlChannel:
 
     def _received(self, data: bytes | str) -> None:
         self.bytes_received += len(data)
-        if not self._limit.allow(time.monotonic()):
+        now = time.monotonic()
+        if not self._limit.allow(now):
             self._refuse("more messages than a mouse can send")
             return
         if isinstance(data, str):
@@ -120,7 +121,9 @@ class ControlChannel:
         if isinstance(message, Ping):
             if self._channel.bufferedAmount <= MAX_BUFFERED:
                 self._send(encode_pong(message, int(time.time() * 1000)))
-        elif self._session.is_controller:
+            return
+        self._session.last_input = now
+        if self._session.is_controller:
             self._act(message)
 
     def _act(self, message: ControlMessage) -> None:

@@ -67,6 +67,7 @@ class LiteConnection:
         self._reachable = asyncio.Event()
         self._seen: OrderedDict[bytes, SocketAddress] = OrderedDict()
         self._own_checks: OrderedDict[bytes, None] = OrderedDict()
+        self._answered_at = float("-inf")
         self._tie_breaker = secrets.randbits(64)
 
     # What aiortc calls.
@@ -201,6 +202,7 @@ class LiteConnection:
         if answer.authentic(IntegrityKey(self.remote_password)):
             del self._own_checks[answer.transaction_id]
             self._alive(path)
+            self._answered_at = path.checked_at
 
     def data_received(self, path: Path, data: bytes) -> None:
         """Queue a datagram for DTLS."""
@@ -222,9 +224,9 @@ class LiteConnection:
         """Judge how long the viewer has been silent."""
         return self.consent.freshness(time.monotonic())
 
-    def heard_since(self, moment: float) -> bool:
-        """Whether a check came after that moment of `time.monotonic`."""
-        return any(path.checked_at > moment for path in self.paths.values())
+    def answered_since(self, moment: float) -> bool:
+        """Whether an answer to a check of ours came after that moment of `time.monotonic`."""
+        return self._answered_at > moment
 
     def restart(self) -> None:
         """Take new credentials for an ICE restart; the old ones count until a check comes with the new."""

@@ -220,11 +220,13 @@ class WebRTCManager:
         detector = StopDetector(time.monotonic(), time.time())
         while True:
             await asyncio.sleep(SWEEP_INTERVAL)
-            stop = detector.tick(time.monotonic(), time.time())
+            now = time.monotonic()
+            stop = detector.tick(now, time.time())
             if stop is not None:
                 self._after_stop(stop)
+            # one moment for all: a stop between these lines must not look like their silence
             for peer in tuple(self._peers):
-                peer.look()
+                peer.look(now)
 
     def _after_stop(self, stop: Stop) -> None:
         """Forgive the silence nobody could have broken, and call the viewers back: browsers give up after 16
@@ -242,11 +244,14 @@ class WebRTCManager:
         self._reviver = asyncio.create_task(self._revive(waiting), name="webrtc revive")
 
     async def _revive(self, waiting: set[Peer]) -> None:
-        """Send checks of our own until each viewer was heard of, or for `REVIVE_FOR`."""
+        """Send checks of our own until each viewer has answered one, or for `REVIVE_FOR`.
+
+        A check of theirs proves nothing: it may have waited for us since before they gave up.
+        """
         began = time.monotonic()
         while waiting and time.monotonic() - began < REVIVE_FOR:
             for peer in tuple(waiting):
-                if peer.state is PeerState.CLOSED or peer.connection.heard_since(began):
+                if peer.state is PeerState.CLOSED or peer.connection.answered_since(began):
                     waiting.discard(peer)
                 else:
                     peer.connection.revive()

@@ -215,12 +215,12 @@ class Peer:
         """Whether the viewer was heard of in the last seconds."""
         return self.state is PeerState.CONNECTED and self.connection.freshness() is Freshness.FRESH
 
-    def look(self) -> None:
-        """Judge the viewer's silence, and its manners; called once a second."""
+    def look(self, now: float) -> None:
+        """Judge the viewer's silence until `now` (`time.monotonic`), and its manners; called each second."""
         if (abuse := seam.sctp_abuse(self._pc)) is not None:
             self.close(abuse)
             return
-        freshness = self.connection.freshness()
+        freshness = self.connection.consent.freshness(now)
         if freshness is Freshness.EXPIRED:
             if self.state is not PeerState.CLOSED:
                 self._set_state(PeerState.FAILED)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from pydantic import JsonValue
 
+from streamserver.desktop.browser import BrowserState
 from streamserver.members.profile import MemberProfile
 from streamserver.sessions.manager import SessionManager
 from streamserver.sessions.model import RoomSettings, Session
@@ -13,7 +14,7 @@ from streamserver.websocket.ports import DesktopPort, WebRTCPort
 
 
 class Broadcaster:
-    """Listens to the signals of the sessions, from `attach` until `detach`."""
+    """Listens to the signals of the sessions and of the browser, from `attach` until `detach`."""
 
     def __init__(self, sessions: SessionManager, desktop: DesktopPort, webrtc: WebRTCPort) -> None:
         self._sessions = sessions
@@ -34,6 +35,7 @@ class Broadcaster:
             events.profile_changed.subscribe(self._profile_changed),
             events.controller_changed.subscribe(self._controller_changed),
             events.settings_changed.subscribe(self._settings_changed),
+            self._desktop.on_browser_state.subscribe(self._browser_changed),
         ]
 
     def detach(self) -> None:
@@ -69,6 +71,8 @@ class Broadcaster:
             session.send("system/admin", self.admin_payload())
             self._sessions.lift_protection(session)
         self._state(session)
+        if self._desktop.browser_state is not BrowserState.RUNNING:
+            session.send("browser/state", {"state": self._desktop.browser_state.value})
 
     def _state(self, session: Session) -> None:
         self._sessions.broadcast("session/state", {"id": session.id, **session.state.to_wire()})
@@ -92,6 +96,10 @@ class Broadcaster:
 
     def _settings_changed(self, actor: Session | None, new: RoomSettings, _old: RoomSettings) -> None:
         self._sessions.broadcast("system/settings", {"id": actor.id if actor else "", **new.to_wire()})
+
+    def _browser_changed(self, state: BrowserState) -> None:
+        """Tell everybody why the picture is empty for a moment; not neko's, whose clients ignore it."""
+        self._sessions.broadcast("browser/state", {"state": state.value})
 
 
 def _control(actor_id: str, controller: Session | None) -> dict[str, JsonValue]:

@@ -92,6 +92,7 @@ async def paste(room: Room, client: Client, payload: Payload) -> None:
 
 def _takes(room: Room, client: Client) -> bool:
     """Take control if the rules allow; return whether this client has it now."""
+    client.session.last_input = room.clock()
     if client.session.is_controller and may_control(client.session, room.sessions.room):
         return True
     controller = room.sessions.controller

@@ -53,6 +53,7 @@ SERVER_EVENTS = frozenset(
         "session/deleted",
         "session/profile",
         "session/state",
+        "browser/state",
         "control/host",
         "control/request",
         "screen/updated",

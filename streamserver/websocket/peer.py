@@ -8,6 +8,7 @@ from collections import deque
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from streamserver.awake import awake_timeout
 from streamserver.logs import get_logger
 from streamserver.sessions.model import ABSENT
 from streamserver.websocket.metrics import WebSocketMetrics
@@ -109,7 +110,7 @@ class WebSocketPeer:
                 while self._waiting:
                     text = self._waiting.popleft()
                     self._waiting_bytes -= len(text)
-                    async with asyncio.timeout(SEND_TIMEOUT):
+                    async with awake_timeout(SEND_TIMEOUT):
                         await self._websocket.send_text(text)
                 if self._close_code is not None:
                     await self._websocket.close(self._close_code, self._close_reason)

@@ -8,8 +8,9 @@ from typing import Protocol, runtime_checkable
 from pydantic import JsonValue
 
 from streamserver.config.types import ScreenSize
+from streamserver.desktop.browser import BrowserState
 from streamserver.sessions.model import MediaPeer, Session
-from streamserver.sessions.signals import Signal
+from streamserver.signals import Signal
 from streamserver.webrtc.signaling import AudioRequest, AudioStatus, Provide, VideoRequest, VideoStatus
 
 
@@ -55,6 +56,14 @@ class DesktopPort(Protocol):
     @property
     def on_screen_changed(self) -> Signal[[ScreenSize]]:
         """The size is another one."""
+
+    @property
+    def browser_state(self) -> BrowserState:
+        """What the browser does now."""
+
+    @property
+    def on_browser_state(self) -> Signal[[BrowserState]]:
+        """The browser does something else."""
 
     async def set_screen(self, size: ScreenSize, /) -> ScreenSize:
         """Change the size; return what it became. Raises when it is refused."""

@@ -15,7 +15,7 @@ from streamserver.api.server import HttpServer
 from streamserver.config import Settings
 from streamserver.desktop.desktop import Desktop
 from streamserver.members.profile import MemberProfile
-from streamserver.members.provider import make_provider
+from streamserver.members.choice import make_provider
 from streamserver.plugins.health import HealthRegistry
 from streamserver.sessions.manager import SessionManager
 from streamserver.sessions.model import Session

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from streamserver.config.types import ScreenSize
+from streamserver.desktop.browser import BrowserState
 from streamserver.desktop.errors import ScreenRefused
 from streamserver.sessions.model import Session
-from streamserver.sessions.signals import Signal
+from streamserver.signals import Signal
 from streamserver.webrtc.signaling import AudioRequest, Provide, VideoRequest
 
 
@@ -35,6 +36,8 @@ class DesktopStandIn:
         self.input = InputStandIn()
         self.screen = ScreenSize(1280, 720, 30)
         self.on_screen_changed: Signal[[ScreenSize]] = Signal("screen_changed")
+        self.browser_state = BrowserState.RUNNING
+        self.on_browser_state: Signal[[BrowserState]] = Signal("browser_state")
         self.asked: list[ScreenSize] = []
 
     async def set_screen(self, size: ScreenSize, /) -> ScreenSize:

@@ -146,6 +146,8 @@ async def test_plugins_add_routes_and_middleware() -> None:
             assert (await client.get("/api/chat")).json() == "API"
             paths = (await client.get("/openapi.json")).json()["paths"]
         assert {"/api/chat", "/open", "/api/open/items/{item}"} <= set(paths)
+        ids = [operation["operationId"] for operations in paths.values() for operation in operations.values()]
+        assert sorted(ids) == sorted(set(ids))
         assert 'route="/open/items/{item}",status="500"' in text
         with pytest.raises(RuntimeError, match="before the first request"):
             server.api.add_router("/late", APIRouter())

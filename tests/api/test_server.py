@@ -106,6 +106,18 @@ async def test_stopping_ends_requests_that_never_end_and_frees_the_port() -> Non
     await server.stop()  # twice is fine
 
 
+async def test_an_answer_does_not_wait_for_an_acknowledgement() -> None:
+    server = make("127.0.0.1:0")
+    await server.start()
+    async with httpx.AsyncClient(verify=False) as client:
+        for _ in range(2):
+            await client.get(f"http://127.0.0.1:{server.port}/")
+        (transport,) = [connection.transport for connection in server._server.server_state.connections]  # type: ignore[union-attr]
+        accepted = transport.get_extra_info("socket")
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+    await server.stop()
+
+
 async def test_it_leaves_signals_alone() -> None:
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     server = make("127.0.0.1:0")

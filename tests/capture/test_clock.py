@@ -9,6 +9,7 @@ from streamserver.capture.clock import (
     OPUS_FRAME_SECONDS,
     RTP_MODULUS,
     AudioTimeline,
+    MachinePauses,
     rtp_time,
 )
 from streamserver.capture.frames import AUDIO_CLOCK_RATE
@@ -67,3 +68,21 @@ def test_stamps_grow_and_stay_near_the_wall(pauses: list[float]) -> None:
         assert place >= last + OPUS_FRAME_SECONDS - 1e-9
         assert abs(place - (now - OPUS_FRAME_SECONDS)) <= AUDIO_TOLERANCE + 1e-9
         last = place
+
+
+def test_a_machine_that_was_paused_moves_the_stamps_by_what_the_wall_saw() -> None:
+    pauses = MachinePauses()
+    assert pauses.total(10, 1000) == 0
+    assert pauses.total(11, 1001) == 0
+    assert pauses.total(11, 4601) == 3600  # its own clock stood still
+    assert pauses.total(12, 4602) == 3600
+    assert pauses.total(12.5, 4602.5 + 60) == 3660
+
+
+def test_a_frozen_process_needs_no_correction_and_a_corrected_clock_is_no_pause() -> None:
+    pauses = MachinePauses()
+    assert pauses.total(10, 1000) == 0
+    assert pauses.total(3610, 4600) == 0  # both clocks ran on: the stamps jump by themselves
+    for hour in range(1, 100):  # half a second an hour, as time synchronisation may do
+        assert pauses.total(3610 + hour * 3600, 4600 + hour * 3600.5) == 0
+    assert pauses.total(400_000, 0) == 0  # set back

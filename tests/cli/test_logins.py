@@ -58,6 +58,18 @@ def test_noauth_has_no_logins() -> None:
     ]
 
 
+def test_members_in_the_settings_or_a_file_are_told_without_their_passwords() -> None:
+    user = {"username": "ann", "password": "hunter2"}
+    member = MemberSettings.model_validate({"provider": "object", "object": {"users": [user]}})
+    settings = Settings(member=member)
+    assert list(describe(settings, reveal=False))[1:] == ["login  ann, password in member.object.users"]
+    assert list(describe(settings, reveal=True))[1:] == ["login  ann, password hunter2"]
+    member = MemberSettings.model_validate({"provider": "file", "file": {"path": "/x/members.json"}})
+    assert list(describe(Settings(member=member), reveal=True))[1:] == [
+        "login  the members in /x/members.json"
+    ]
+
+
 def test_the_command_in_a_pipe(catnap: Catnap, tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("member: {multiuser: {admin_password: hunter2}}")
     done = catnap("logins", "--config", "c.yaml")

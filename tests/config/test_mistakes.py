@@ -54,9 +54,8 @@ def test_an_unknown_flag_is_a_mistake_and_an_unknown_variable_a_warning(tmp_path
             'session.ping_interval is "2h"; accepted: a duration such as 250ms, 5s or 24h, from 100ms to 1h',
         ),
         (
-            "member: {provider: file}",
-            'member.provider is "file"; accepted: multiuser or noauth '
-            "(neko's file and object are not supported yet)",
+            "member: {provider: ldap}",
+            'member.provider is "ldap"; accepted: one of multiuser, object, file, noauth',
         ),
         (
             "log: {level: loud}",
@@ -158,11 +157,39 @@ def test_a_secret_is_not_told(tmp_path: Path, text: str, environ: dict[str, str]
         ("session: {cookie: {path: x}}", "session.cookie.path"),
         ("member: {multiuser: {admin_password: ''}}", "member.multiuser.admin_password is empty"),
         ("member: {multiuser: {user_password: admin}}", "are the same"),
+        ("member: {provider: file}", "member.file.path is empty"),
+        (
+            "member: {object: {users: [{username: a, password: x}, {username: a, password: y}]}}",
+            "member.object.users has a more than once",
+        ),
+        ("member: {object: {users: [{username: a, password: ''}]}}", "a has an empty password"),
     ],
 )
 def test_settings_that_contradict_each_other(tmp_path: Path, text: str, part: str) -> None:
     (problem,) = problems(tmp_path, text)
     assert part in problem
+
+
+@pytest.mark.parametrize(
+    ("text", "warned"),
+    [
+        ("server: {bind: ':8080'}", "member.multiuser.user_password and member.multiuser.admin_password"),
+        (
+            "server: {bind: '[::]:8080'}\nmember: {multiuser: {user_password: x}}",
+            "member.multiuser.admin_password",
+        ),
+        ("server: {bind: '10.0.0.1:8080'}\nmember: {provider: noauth}", "member.provider"),
+        ("server: {bind: ':8080'}\nmember: {multiuser: {user_password: x, admin_password: y}}", None),
+        ("server: {bind: '127.0.0.1:8080'}\nmember: {provider: noauth}", None),
+        ("server: {bind: '[::1]:8080'}", None),
+    ],
+)
+def test_a_door_open_to_strangers_is_a_warning(tmp_path: Path, text: str, warned: str | None) -> None:
+    warnings = load(tmp_path, text).warnings
+    assert [warning.partition(":")[0].partition(" noauth")[0] for warning in warnings] == (
+        [warned] if warned else []
+    )
+    assert all("server.bind is" in warning for warning in warnings)
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:

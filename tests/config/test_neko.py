@@ -7,6 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streamserver.config import ConfigError
 from streamserver.config.gstreamer import Wish, evaluate, read_pipeline
 from streamserver.config.neko_keys import NOT_YET, V2_NAMES
 from streamserver.config.options import env_name
@@ -54,9 +55,7 @@ def test_a_file_for_neko_is_accepted_with_warnings(tmp_path: Path) -> None:
         "capture.video.codec",
         "capture.video.pipelines.hq",
     ]
-    assert loaded.warnings[-1].endswith(
-        "capture.video.codec: vp8, capture.video.bitrate: 1997, capture.video.fps: 25"
-    )
+    assert loaded.warnings[-1].endswith("in our settings: capture.video.bitrate: 1997, capture.video.fps: 25")
     assert loaded.settings.desktop.screen == ScreenSize(1920, 1080, 60)
 
 
@@ -89,6 +88,8 @@ def test_each_name_of_neko_v2_is_a_warning_that_names_the_one_to_set(tmp_path: P
         ("capture: {video: {codec: av1}}", "av1 is not encoded yet; h264 is used"),
         ("capture: {audio: {codec: g722}}", "g722 is not encoded yet; opus is used"),
         ("capture: {video: {ids: [x]}}", "there is no pipeline x"),
+        ("member: {provider: file, file: {path: /x, hash: false}}", "keeps passwords as they are"),
+        ("member: {provider: object}", "nobody can log in"),
         ("webrtc: {icelite: false}", "ICE-lite is used"),
         ("webrtc: {icetrickle: false}", "webrtc.icetrickle"),
         ("webrtc: {iceservers: {backend: [{urls: 'stun:x'}]}}", "webrtc.iceservers.backend"),
@@ -156,3 +157,40 @@ def test_the_arithmetic_of_neko(expression: object, value: float | None) -> None
 @given(st.text(alphabet="0123456789+-*/%() .roundwithefps,'\"[]", max_size=30))
 def test_any_expression_has_a_value_or_none(text: str) -> None:
     evaluate(text, SCREEN)
+
+
+def test_nekos_members_are_taken_as_they_are_written(tmp_path: Path) -> None:
+    text = """
+    member:
+      provider: object
+      object:
+        users:
+          - username: ann
+            password: "0123"
+            profile: {name: Ann, can_login: true, is_admin: false}
+    """
+    loaded = load(tmp_path, text)
+    assert loaded.warnings == []
+    (user,) = loaded.settings.member.object.users
+    assert (user.username, user.password.get_secret_value()) == ("ann", "0123")
+    assert user.profile == {"name": "Ann", "can_login": True, "is_admin": False}
+
+
+@pytest.mark.parametrize(
+    ("user", "part"),
+    [
+        ("{username: ann, password: 0123}", "member.object.users"),
+        ("{username: ../ann, password: x}", "cannot be part of an address"),
+        ("{username: API, password: x}", "the username API is the API token's"),
+        (
+            "{username: ann, password: x, profile: {can_hots: true}}",
+            "users[0].profile is wrong",
+        ),
+        ("{password: x}", "username"),
+    ],
+)
+def test_a_member_that_cannot_be_is_told_without_its_password(tmp_path: Path, user: str, part: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        load(tmp_path, f"member: {{provider: object, object: {{users: [{user}]}}}}")
+    assert part in str(error.value)
+    assert "83" not in str(error.value)

@@ -41,7 +41,9 @@ class DevTools:
     async def evaluate(self, expression: str) -> Any:
         """Return the value of a JavaScript expression (promises awaited)."""
         self._count += 1
-        parameters = {"expression": expression, "returnByValue": True, "awaitPromise": True}
+        parameters = {
+            "expression": expression, "returnByValue": True, "awaitPromise": True, "userGesture": True,
+        }  # fmt: skip
         await self._socket.send(
             json.dumps({"id": self._count, "method": "Runtime.evaluate", "params": parameters})
         )

@@ -170,7 +170,10 @@ async def test_the_browser_fills_the_screen_at_every_size(
         assert len(sizes) == 3
         await desktop.set_screen(ScreenSize(800, 600, 30))
         assert len(sizes) == 3
-        for refused in (ScreenSize(1608, 1200, 30), ScreenSize(1600, 1201, 30), ScreenSize(7, 600, 30)):
+        for refused in (
+            ScreenSize(1608, 1200, 30), ScreenSize(1600, 1201, 30), ScreenSize(7, 600, 30),
+            ScreenSize(800, 600, -5), ScreenSize(800, 600, 1 << 32),
+        ):  # fmt: skip
             with pytest.raises(ScreenRefused):
                 await desktop.set_screen(refused)
         assert desktop.screen == ScreenSize(800, 600, 30)
@@ -381,3 +384,26 @@ async def test_a_run_directory_out_of_reach_is_named(account: Account, tmp_path:
     desktop = Desktop(SMALL, browser_settings(account, profile), tmp_path / "run", CollectorRegistry())
     with pytest.raises(DesktopError, match=r"may not enter .*chmod o\+x"):
         await desktop.start()
+
+
+async def test_a_lost_connection_is_made_anew_while_the_x_server_runs(
+    account: Account, run_dir: Path, profile: Path
+) -> None:
+    async with running(run_dir, browser_settings(account, profile)) as desktop:
+        await shown(desktop)
+        browser = desktop.browser_pid
+        before = desktop._connection
+        assert before is not None
+        with socket.fromfd(before.get_file_descriptor(), socket.AF_UNIX, socket.SOCK_STREAM) as link:
+            link.shutdown(socket.SHUT_RDWR)
+        desktop.input.move(10, 10)
+        await until(
+            lambda: desktop._connection not in (None, before), within=10, what="it is connected again"
+        )
+        desktop.input.move(321, 123)
+        connection = desktop.display.connect()
+        core = xcffib.xproto.xprotoExtension(connection)
+        pointer = core.QueryPointer(connection.get_setup().roots[0].root).reply()
+        connection.disconnect()
+        assert (pointer.root_x, pointer.root_y) == (321, 123)
+        assert desktop.browser_pid == browser

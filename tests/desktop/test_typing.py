@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 import pytest_asyncio
 from prometheus_client import CollectorRegistry
@@ -240,3 +241,33 @@ async def test_nonsense_is_dropped_or_clamped(typing: Typing) -> None:
     assert typing.desktop.cursor_position() == (typing.desktop.screen.width - 1, 0)
     keys.keypress(ord("k"))
     assert await typing.typed("k") == "k"
+
+
+async def test_a_character_that_no_key_has_costs_the_window_manager_little(typing: Typing) -> None:
+    await typing.clear()
+    openbox = next(child for child in psutil.Process().children() if child.name() == "openbox")
+    before = sum(openbox.cpu_times()[:2])
+    text = "".join(map(chr, range(0x3041, 0x3041 + 60)))
+    for character in text:
+        typing.desktop.input.keypress(keysyms.of_character(character))
+    assert await typing.typed(text) == text
+    assert (sum(openbox.cpu_times()[:2]) - before) / len(text) < 0.02
+
+
+async def test_a_popup_takes_the_keys_and_gives_them_back(typing: Typing) -> None:
+    await typing.clear()
+    await typing.page.evaluate(
+        "void (popup = window.open('about:blank', 'popup', 'width=300,height=200'));"
+        "popup.document.write('<textarea autofocus></textarea>');"
+        "popup.document.querySelector('textarea').focus()"
+    )
+    await typing.page.until("popup.document.hasFocus()")
+    typing.desktop.input.keypress(ord("x"))  # somebody types while its window opens
+    await typing.page.until("popup.document.hasFocus() && !document.hasFocus()")
+    typing.desktop.input.keypress(ord("p"))
+    await typing.page.until("popup.document.querySelector('textarea').value.endsWith('p')")
+    await typing.page.evaluate("popup.close()")
+    await typing.page.until("popup.closed && document.hasFocus()")
+    await typing.page.evaluate("field.value = ''; field.focus()")
+    typing.desktop.input.keypress(ord("q"))
+    assert await typing.typed("q") == "q"

@@ -14,6 +14,20 @@ from tests.waiting import POLL_INTERVAL
 
 from .card import Card, error_of
 
+LOUDEST = """async () => {
+    const context = globalThis.listening ??= new AudioContext();
+    await context.resume();
+    if (!context.analyser) {
+        context.analyser = new AnalyserNode(context, {fftSize: 4096, smoothingTimeConstant: 0});
+        context.createMediaStreamSource(document.querySelector('video').srcObject).connect(context.analyser);
+    }
+    const levels = new Float32Array(context.analyser.frequencyBinCount);
+    context.analyser.getFloatFrequencyData(levels);
+    const loudest = levels.indexOf(Math.max(...levels));
+    return levels[loudest] < -60 ? 0 : loudest * context.sampleRate / context.analyser.fftSize;
+}"""
+"""The frequency, Hz, of the loudest part of the sound that arrives; 0 for silence."""
+
 SAME = 8.0
 """Mean absolute error, of 255, below which two pictures count as the same."""
 
@@ -54,6 +68,13 @@ class Page:
         """Wait until the picture is there and nothing covers it."""
         await self.tab.wait_for_function(SEES_PICTURE, timeout=within * 1000, polling=POLL_INTERVAL * 1000)
 
+    async def sees_size(self, width: int, height: int, within: float = 15) -> None:
+        """Wait until the picture is so large and nothing covers it."""
+        sized = "size => { const video = document.querySelector('video');"
+        sized += " return video.videoWidth == size[0] && video.videoHeight == size[1]; }"
+        await self.tab.wait_for_function(sized, arg=[width, height], timeout=within * 1000, polling=100)
+        await self.sees_picture(within)
+
     async def sees_card(self, card: Card, within: float = 10) -> None:
         """Wait until the picture is the card, less than 8/255 off on the average."""
         await self._picture(lambda error: error < SAME, card, within)
@@ -66,6 +87,13 @@ class Page:
         deadline = time.monotonic() + within
         while not fits(error := await error_of(self.tab, card)):
             assert time.monotonic() < deadline, f"after {within} s the picture is {error:.1f}/255 off"
+            await asyncio.sleep(POLL_INTERVAL)
+
+    async def hears(self, frequency: float, within: float = 15) -> None:
+        """Wait until the loudest sound has a frequency in Hz, a twentieth more or less; 0: silence."""
+        deadline = time.monotonic() + within
+        while abs((heard := await self.tab.evaluate(LOUDEST)) - frequency) > frequency / 20:
+            assert time.monotonic() < deadline, f"after {within} s the loudest sound is at {heard} Hz"
             await asyncio.sleep(POLL_INTERVAL)
 
     async def reads(self, sentence: str, within: float = 10) -> None:

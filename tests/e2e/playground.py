@@ -1,4 +1,4 @@
-"""A page for the shared browser that tells the test what a person did to it."""
+"""A page for the shared browser that tells the test what a person did to it, and plays a tone on F9."""
 
 import json
 import threading
@@ -24,6 +24,17 @@ new ResizeObserver(() => report('places', {field: centre(field), button: centre(
 addEventListener('resize', () => report('resized', innerWidth + 'x' + innerHeight));
 field.addEventListener('input', () => report('typed', field.value));
 button.addEventListener('click', () => report('clicked', 'button'));
+let sound;
+addEventListener('keydown', (event) => {
+    if (event.key === 'F9') {
+        sound ??= new AudioContext();
+        const tone = new OscillatorNode(sound, {frequency: 1000});
+        tone.connect(new GainNode(sound, {gain: 0.5})).connect(sound.destination);
+        tone.start();
+        tone.stop(sound.currentTime + 20);
+        report('playing', sound.state);
+    }
+});
 addEventListener('wheel', (event) => report('wheel', Math.sign(event.deltaY)));
 </script>"""
 

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -45,8 +45,10 @@ def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 class RunningServer:
     """One server with its own ports, run directory, profile and control file; stopped on exit."""
 
-    def __init__(self, directory: Path, **changes: Any) -> None:
+    def __init__(self, directory: Path, launcher: Sequence[str] = (), **changes: Any) -> None:
+        """Lay everything out; `launcher` are words in front of the command."""
         self.directory = directory
+        self._launcher = launcher
         self.port = free_port()
         self.control_file = directory / "scale_to_zero_disable"
         self.log_file = directory / "server.log"
@@ -106,7 +108,7 @@ class RunningServer:
         environment = {key: value for key, value in os.environ.items() if not key.startswith("NEKO_")}
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
-                [str(catnap), "serve", "--config", str(self.config_file)],
+                [*self._launcher, str(catnap), "serve", "--config", str(self.config_file)],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=environment,
@@ -149,10 +151,10 @@ class RunningServer:
 
 
 @contextlib.contextmanager
-def running_server(**changes: Any) -> Iterator[RunningServer]:
+def running_server(launcher: Sequence[str] = (), **changes: Any) -> Iterator[RunningServer]:
     """Run a server in a directory of its own that its users' processes may enter."""
     with tempfile.TemporaryDirectory(prefix="catnap-e2e-") as name:
         directory = Path(name)
         directory.chmod(0o755)
-        with RunningServer(directory, **changes) as server:
+        with RunningServer(directory, launcher, **changes) as server:
             yield server

@@ -1,18 +1,23 @@
 """People browse together: picture, mouse, keyboard, who is here, a lost network."""
 
+import os
 import random
+import re
+import signal
 from collections.abc import Iterator
 
+import httpx
 import pytest
 
 from streamserver.desktop.errors import DesktopError
 from streamserver.desktop.x11 import XDisplay
+from tests.network import Namespace
 from tests.waiting import until
 
 from .card import Card, ShownCard
-from .network import Namespace
 from .page import Page
 from .playground import Playground
+from .protocol_client import login
 from .running_server import RunningServer, running_server
 from .viewer import person
 
@@ -71,6 +76,23 @@ async def test_typing_and_clicking_reach_the_shared_browser(
         assert page.errors == []
 
 
+async def test_the_sound_of_the_shared_browser_is_heard(
+    server: RunningServer, playground: Playground
+) -> None:
+    async with person() as tab:
+        page = await Page.open(tab, server.url)
+        await page.sign_in("ann", "test-user")
+        await page.sees_picture()
+        await page.press("Turn sound on")
+        await page.press("Take control")
+        await page.reads("You are in control")
+        await page.click_at(*playground.place("field"))
+        await page.hears(0)
+        await tab.keyboard.press("F9")
+        await until(lambda: playground.of("playing"), within=10, what="the page plays a tone")
+        await page.hears(1000)
+
+
 async def test_a_second_person_sees_the_same_and_is_seen(server: RunningServer) -> None:
     async with person() as ann_tab, person() as bob_tab:
         ann = await Page.open(ann_tab, server.url)
@@ -117,3 +139,46 @@ def test_display_needs_its_cookie(server: RunningServer) -> None:
     stranger = XDisplay(server.display.name, None, None)
     with pytest.raises(DesktopError):
         stranger.connect()
+
+
+def browser_pid(server: RunningServer) -> int:
+    """The main process of the shared browser, from the log."""
+    found = re.search(r"pid=(\d+)", server.lines("browser started")[-1])
+    assert found
+    return int(found[1])
+
+
+async def test_a_crash_of_the_shared_browser_is_told_and_passes(
+    server: RunningServer, playground: Playground
+) -> None:
+    async with person() as tab:
+        page = await Page.open(tab, server.url)
+        await page.sign_in("ann", "test-user")
+        await page.sees_picture()
+        loads = len(playground.of("loaded"))
+        os.kill(browser_pid(server), signal.SIGKILL)
+        await page.reads("The browser crashed")
+        assert "signal=SIGKILL" in server.lines("the browser crashed")[-1]
+        await until(lambda: len(playground.of("loaded")) > loads, within=30, what="the page is open again")
+        await page.sees_picture()
+        await page.reads("Nobody is in control")
+
+
+async def test_the_picture_follows_a_new_screen_size_without_a_new_connection(server: RunningServer) -> None:
+    async with person() as tab:
+        page = await Page.open(tab, server.url)
+        await page.sign_in("ann", "test-user")
+        await page.sees_picture()
+        connections = len(server.lines("WebRTC connection closed"))
+        headers = {"Authorization": f"Bearer {login(server, 'root', 'test-admin')}"}
+        async with httpx.AsyncClient(base_url=server.url, headers=headers) as client:
+            for width, height in ((1600, 896), (640, 480), (1280, 720)):
+                size = {"width": width, "height": height, "rate": 30}
+                (await client.post("api/room/screen", json=size)).raise_for_status()
+                await page.sees_size(width, height)
+                assert (await client.get("api/room/screen")).json() == size
+        card = Card.random(13)
+        with ShownCard(server.display, card):
+            await page.sees_card(card)
+        assert len(server.lines("WebRTC connection closed")) == connections
+        assert page.errors == []

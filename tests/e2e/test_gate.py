@@ -6,9 +6,9 @@ import time
 
 import pytest
 
+from tests.network import Namespace
 from tests.waiting import until
 
-from .network import Namespace
 from .page import Page
 from .protocol_client import login, receive, receive_event, socket
 from .running_server import RunningServer, running_server

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from playwright.async_api import BrowserContext, Page, Playwright, async_playwright
 
-from .network import Namespace
+from tests.network import Namespace
 
 VIEWER = "catnap"
 """The user under which the viewer's browser runs, in its own sandbox; as root it would refuse to start."""

@@ -48,6 +48,16 @@ class Media:
         pass
 
 
+class NoRoutes:
+    """Where routes and middleware go when a test asks nothing over HTTP."""
+
+    def add_root_router(self, prefix: str, router: object) -> None:
+        pass
+
+    def add_middleware(self, cls: object, **options: object) -> None:
+        pass
+
+
 class CommandPipe:
     """A control file that remembers every command: a named pipe, read here."""
 
@@ -90,7 +100,7 @@ class Server:
         return Managers(
             sessions=self.sessions,
             websocket=cast("WebSocketManager", object()),
-            api=cast("ApiManager", object()),
+            api=cast("ApiManager", NoRoutes()),
             registry=self.registry,
             run_dir=self.run_dir,
             health=self.health,

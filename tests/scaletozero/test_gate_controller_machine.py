@@ -1,9 +1,15 @@
-"""The whole controller, with its thread, under concurrent callers and a file that misbehaves."""
+"""The whole controller, with thread and marker, under concurrent callers, restarts and a misbehaving file.
 
+`scripts/test --slow tests/scaletozero/test_gate_controller_machine.py` tries 10,000 stories.
+"""
+
+import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -12,7 +18,7 @@ from plugins.scaletozero.commands import Command, GateWriteError
 from plugins.scaletozero.gate_controller import GateController
 from plugins.scaletozero.gate_state import GateState
 from plugins.scaletozero.holds import PIN, HoldKey, HoldKind
-from plugins.scaletozero.marker import NoMarker
+from plugins.scaletozero.marker import FileMarker, Legacy
 from plugins.scaletozero.snapshot import Gate
 from tests.scaletozero.flaky_file import FlakyFile, Mode
 from tests.scaletozero.simulated_gate import lease, request, session
@@ -43,16 +49,36 @@ class GateControllerMachine(RuleBasedStateMachine):
         self.here: set[HoldKey] = set()
         self.lock = threading.Lock()
         self.tampered = False
+        self.directory = tempfile.TemporaryDirectory(prefix="catnap-marker-")
 
     @initialize(cooldown=st.sampled_from([0.0, 0.002]), counter=st.sampled_from([0, 2]))
     def begin(self, cooldown: float, counter: int) -> None:
         self.base = counter
+        self.cooldown = cooldown
         self.file = FlakyFile(counter)
-        self.state = WatchedState(cooldown=cooldown, patience=WRITE_TIMEOUT)
+        self.start()
+
+    def start(self) -> None:
+        """Start a gate, as a server does in the boot in which another one ended without a drain."""
+        self.state = WatchedState(cooldown=self.cooldown, patience=WRITE_TIMEOUT)
+        self.marker = FileMarker(Path(self.directory.name), Path("/flaky"), "boot")
+        self.marker.claim()
         self.gate = GateController(
-            self.state, self.file, NoMarker(), write_timeout=WRITE_TIMEOUT, drain_timeout=5.0
+            self.state, self.file, self.marker, write_timeout=WRITE_TIMEOUT, drain_timeout=5.0
         )
+        legacy = self.marker.recover().legacy
+        assert legacy is not Legacy.UNKNOWN, "no write was under way"
+        if legacy is Legacy.OURS:
+            self.gate.adopt()
+        if not self.tampered:
+            assert self.file.counter - self.base == (legacy is Legacy.OURS)
         self.gate.start()
+
+    def stop(self) -> None:
+        """End without a drain, after the write under way."""
+        self.gate.close()
+        assert self.gate.join(5)
+        self.marker.release()
 
     @rule(mode=st.sampled_from(Mode))
     def the_file_changes(self, mode: Mode) -> None:
@@ -68,6 +94,14 @@ class GateControllerMachine(RuleBasedStateMachine):
     def somebody_resets_the_counter(self) -> None:
         self.tampered = True
         self.file.reset()
+
+    @rule()
+    @precondition(lambda self: self.file.mode is not Mode.BLOCKS)
+    def the_server_ends_without_a_drain_and_starts_again(self) -> None:
+        self.stop()
+        self.start()
+        for key in self.here:
+            self.gate.acquire(key)
 
     @rule()
     def time_passes(self) -> None:
@@ -96,6 +130,8 @@ class GateControllerMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         if not hasattr(self, "gate"):
+            self.callers.shutdown()
+            self.directory.cleanup()
             return
         try:
             self.file.set_mode(Mode.WORKS)
@@ -106,9 +142,9 @@ class GateControllerMachine(RuleBasedStateMachine):
             self.gate.acquire(session()).wait()
             assert self.gate.snapshot().holds == ()
         finally:
-            self.gate.close()
-            assert self.gate.join(5)
+            self.stop()
             self.callers.shutdown()
+            self.directory.cleanup()
 
     def hold(self, key: HoldKey) -> None:
         """Hold for sure; on a busy machine the first wait may be too short."""
@@ -157,7 +193,18 @@ class GateControllerMachine(RuleBasedStateMachine):
                 assert operation != "go"
 
 
-TestGateController = GateControllerMachine.TestCase
-TestGateController.settings = settings(
-    max_examples=40, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
+QUICK = settings(
+    max_examples=200, stateful_step_count=8, deadline=None, suppress_health_check=list(HealthCheck)
 )
+LONG = settings(QUICK, max_examples=10_000, stateful_step_count=20)
+
+TestGateController = GateControllerMachine.TestCase
+TestGateController.settings = QUICK
+
+
+class LongGateControllerMachine(GateControllerMachine):
+    """The same for hours of bad luck."""
+
+
+TestGateControllerLong = pytest.mark.slow(pytest.mark.timeout(2 * 3600)(LongGateControllerMachine.TestCase))
+TestGateControllerLong.settings = LONG

@@ -305,6 +305,42 @@ def test_retries_come_later_and_later_and_never_end() -> None:
     assert [retry_delay(n) for n in (1, 2, 9, 10, 10_000)] == [0.1, 0.2, 25.6, 30.0, 30.0]
 
 
+def test_a_minus_that_fails_is_retried_for_ever() -> None:
+    """The original swallowed the error and waited for the next request."""
+    gate = SimulatedGate(cooldown=1.0)
+    gate.acquire(session())
+    gate.fails = {Command.LOWER}
+    gate.release(session())
+    gate.pass_time(30 * 86_400)
+    assert gate.attempts.count("-") == pytest.approx(30 * 86_400 / LONGEST_RETRY, abs=10)
+    assert (gate.written, gate.gate) == ("+", Gate.FAILING)
+    gate.fails.clear()
+    gate.pass_time(LONGEST_RETRY)
+    assert (gate.written, gate.gate) == ("+-", Gate.RELEASED)
+
+
+def test_somebody_who_comes_while_minus_fails_is_held_without_a_write() -> None:
+    gate = SimulatedGate()
+    gate.acquire(session("ann"))
+    gate.fails = {Command.LOWER}
+    gate.release(session("ann"))
+    assert gate.ok(gate.acquire(session("bob")))
+    gate.pass_time(1000)
+    assert (gate.attempts, gate.gate) == ("+-", Gate.HELD)
+
+
+def test_a_dropped_lease_whose_minus_fails_stays_dropped() -> None:
+    """As in the original; but the write is tried again by itself."""
+    gate = SimulatedGate()
+    gate.acquire(lease(), ttl=100)
+    gate.fails = {Command.LOWER}
+    assert gate.ok(gate.release(lease()))
+    assert gate.snapshot.holds == ()
+    gate.fails.clear()
+    gate.pass_time(0.1)
+    assert gate.written == "+-"
+
+
 @pytest.mark.parametrize("newcomer", [session("bob"), request(), PIN], ids=str)
 def test_a_newcomer_is_not_made_to_wait_for_the_back_off(newcomer: HoldKey) -> None:
     gate = SimulatedGate()
@@ -606,6 +642,30 @@ def test_a_clock_that_steps_back_breaks_nothing() -> None:
     gate.pass_time(1)
     assert gate.written == "+-"
     assert gate.snapshot.awake_seconds[HoldKind.SESSION] == 0
+
+
+@pytest.mark.parametrize("hours", [1, 1000])
+def test_a_clock_that_jumps_ahead_ends_what_is_over_and_lets_go_of_nobody(hours: int) -> None:
+    gate = SimulatedGate(cooldown=1.0)
+    gate.acquire(session())
+    gate.acquire(lease(), ttl=300)
+    gate.now += hours * 3600
+    gate.settle()
+    assert (gate.snapshot.count(HoldKind.LEASE), gate.snapshot.pending, gate.written) == (0, 1, "+")
+    gate.release(session())
+    assert gate.gate is Gate.COOLDOWN
+    gate.now += hours * 3600
+    gate.settle()
+    assert (gate.written, gate.gate) == ("+-", Gate.RELEASED)
+
+
+def test_a_clock_that_jumps_ahead_tries_a_failed_write_once_not_as_often_as_it_was_missed() -> None:
+    gate = SimulatedGate()
+    gate.fails = {Command.RAISE}
+    gate.acquire(session())
+    gate.now += 3600
+    gate.settle()
+    assert gate.attempts == "++"
 
 
 def test_only_one_write_is_in_flight() -> None:

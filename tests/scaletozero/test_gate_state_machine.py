@@ -2,7 +2,7 @@
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from plugins.scaletozero.commands import Command, GateWriteError, LeaseLimitError, Outcome, WriteResult
 from plugins.scaletozero.gate_state import LONGEST_RETRY, GateState
@@ -32,8 +32,7 @@ class GateStateMachine(RuleBasedStateMachine):
         self.tampered = False
         self.state = GateState(cooldown=1.0)
 
-    @rule(cooldown=st.sampled_from([0.0, 1.0]))
-    @precondition(lambda self: not self.applied and not self.waiting and not self.answers)
+    @initialize(cooldown=st.sampled_from([0.0, 1.0]))
     def begin(self, cooldown: float) -> None:
         self.state = GateState(cooldown=cooldown)
 
@@ -107,7 +106,7 @@ class GateStateMachine(RuleBasedStateMachine):
         self.tampered = True
 
     @rule()
-    @precondition(lambda self: len(self.applied) > 2)
+    @precondition(lambda self: len(self.applied) > 1)
     def drain(self) -> None:
         self.ask(self.state.drain(self.now))
         self.drained = True

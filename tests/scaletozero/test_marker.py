@@ -42,6 +42,8 @@ def text(**changes: object) -> str:
         (text(), Legacy.OURS),
         (text(phase="intent"), Legacy.UNKNOWN),
         (text(phase="releasing"), Legacy.UNKNOWN),
+        (text(phase="released"), Legacy.NOTHING),
+        (text(phase="released", control_file="/another"), Legacy.NOTHING),
         (text(phase="dancing"), Legacy.UNKNOWN),
         (text(boot_id="boot-0"), Legacy.NOTHING),
         (text(boot_id="boot-0", phase="intent"), Legacy.NOTHING),
@@ -74,21 +76,23 @@ def test_the_phases_stand_around_the_writes(marker: FileMarker) -> None:
     marker.before(Command.LOWER)
     assert phase(marker) == Phase.RELEASING
     marker.after(Command.LOWER, WriteResult.WRITTEN)
+    assert phase(marker) == Phase.RELEASED
+    marker.release()
     assert phase(marker) is None
 
 
 @pytest.mark.parametrize(
     ("command", "result", "left"),
     [
-        (Command.RAISE, WriteResult.FAILED, None),
-        (Command.RAISE, WriteResult.ABSENT, None),
-        (Command.LOWER, WriteResult.REFUSED, None),
+        (Command.RAISE, WriteResult.FAILED, Phase.RELEASED),
+        (Command.RAISE, WriteResult.ABSENT, Phase.RELEASED),
+        (Command.LOWER, WriteResult.REFUSED, Phase.RELEASED),
         (Command.LOWER, WriteResult.FAILED, Phase.HELD),
         (Command.LOWER, WriteResult.ABSENT, Phase.HELD),
     ],
 )
 def test_what_a_write_that_did_not_happen_leaves(
-    marker: FileMarker, command: Command, result: WriteResult, left: Phase | None
+    marker: FileMarker, command: Command, result: WriteResult, left: Phase
 ) -> None:
     marker.claim()
     marker.before(command)
@@ -134,3 +138,29 @@ def test_a_directory_that_went_away_keeps_nothing_from_working(marker: FileMarke
     marker.before(Command.RAISE)
     marker.after(Command.RAISE, WriteResult.WRITTEN)
     assert phase(marker) is None
+
+
+def test_a_marker_that_somebody_removed_is_made_again(marker: FileMarker) -> None:
+    marker.claim()
+    marker.before(Command.RAISE)
+    marker.after(Command.RAISE, WriteResult.WRITTEN)
+    marker.path.unlink()
+    marker.before(Command.LOWER)
+    assert phase(marker) == Phase.RELEASING
+
+
+def test_the_record_of_a_longer_one_leaves_nothing_behind(marker: FileMarker) -> None:
+    marker.claim()
+    marker.path.write_text(text(control_file=str(CONTROL), remark="x" * 500))
+    assert marker.recover().legacy is Legacy.OURS
+    marker.before(Command.LOWER)
+    assert phase(marker) == Phase.RELEASING
+
+
+def test_what_is_in_the_counter_stays_written_when_the_directory_is_left(marker: FileMarker) -> None:
+    marker.claim()
+    marker.before(Command.RAISE)
+    marker.after(Command.RAISE, WriteResult.WRITTEN)
+    marker.before(Command.LOWER)
+    marker.release()
+    assert phase(marker) == Phase.RELEASING

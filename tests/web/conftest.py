@@ -18,8 +18,9 @@ WIDE = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def _playwright() -> Iterator[Playwright]:
+    # For each module: while it lives, its event loop counts as running, and no asyncio test can start.
     with sync_playwright() as playwright:
         yield playwright
 
@@ -58,7 +59,7 @@ class Browser:
             self.complaints.append(text)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium(_playwright: Playwright) -> Iterator[BrowserContext]:
     home = Path(tempfile.mkdtemp(prefix="page-tests-"))
     arguments: list[str] = []

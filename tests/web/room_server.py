@@ -123,6 +123,9 @@ class RoomServer:
             "heartbeat_interval": 10,
             "plugins": None,
         }
+        self.evidence: Json | None = None
+        """What admins are told about the gate; nothing: there is none."""
+        self.evidence_asked = 0
         self.login_answer: tuple[int, Json, dict[str, str]] | None = None
         self.accepting = True
         self.giving_media = True
@@ -212,6 +215,7 @@ class RoomServer:
             Route("/api/login", self._login, methods=["POST"]),
             Route("/api/logout", self._logout, methods=["POST"]),
             Route("/api/whoami", self._whoami),
+            Route("/api/scaletozero", self._evidence),
             Route("/api/room/control/{action:path}", self._control, methods=["POST"]),
             WebSocketRoute("/api/ws", self._socket),
             Mount("/", StaticFiles(directory=WEB, html=True)),
@@ -248,6 +252,13 @@ class RoomServer:
         if session is None:
             return JSONResponse({"code": 401, "message": "Unauthorized"}, 401)
         return JSONResponse(self.sessions[session])
+
+    async def _evidence(self, request: Request) -> Response:
+        session = self._who(request)
+        assert session is not None
+        assert self.sessions[session]["profile"]["is_admin"], "only an admin's page asks"
+        self.evidence_asked += 1
+        return JSONResponse(self.evidence, 404 if self.evidence is None else 200)
 
     async def _logout(self, request: Request) -> Response:
         session = self._who(request)

@@ -414,3 +414,17 @@ def test_the_bar_hides_in_control_and_returns_at_the_top(browser: Browser, room:
     expect(page.locator("#bar")).to_be_hidden()
     page.get_by_role("button", name="Show the bar").click()
     expect(page.locator("#bar")).to_be_visible()
+
+
+def test_a_crash_of_the_shared_browser_is_told_until_it_is_back(browser: Browser, room: RoomServer) -> None:
+    page = browser.open(room.url)
+    sign_in(page)
+    sentence(page, "Watching. Nobody is in control.")
+    for state in ("crashed", "waiting", "starting"):
+        room.tell_all("browser/state", {"state": state})
+        sentence(page, "The browser crashed and is starting again.")
+    expect(page.get_by_role("heading", name="The browser crashed")).to_be_visible()
+    room.tell_all("browser/state", {"state": "running"})
+    sentence(page, "Watching. Nobody is in control.")
+    room.tell_all("browser/state", {"state": "waiting"})
+    sentence(page, "The browser is starting.")

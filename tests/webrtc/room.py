@@ -27,7 +27,7 @@ from streamserver.config.settings import SessionSettings
 from streamserver.members.profile import MemberProfile
 from streamserver.sessions.manager import SessionManager
 from streamserver.sessions.model import Session
-from streamserver.sessions.signals import Signal
+from streamserver.signals import Signal
 from streamserver.webrtc.data_channel import ControlMessage, encode_client_message
 from streamserver.webrtc.manager import WebRTCManager
 from streamserver.webrtc.peer import Peer

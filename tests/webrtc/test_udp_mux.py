@@ -285,9 +285,9 @@ async def test_a_check_of_our_own_brings_a_viewer_back(
     respond(b"guess", request.transaction_id)
     respond(b"their password", bytes(12))
     await until(lambda: mux.received == received + 2, within=2, what="forged answers are read")
-    assert not connection.heard_since(moment)
+    assert not connection.answered_since(moment)
     respond(b"their password", request.transaction_id)
-    await until(lambda: connection.heard_since(moment), within=2, what="the answer counts")
+    await until(lambda: connection.answered_since(moment), within=2, what="the answer counts")
 
 
 async def test_closing_frees_everything_and_releases_who_waits(mux: UdpMux) -> None:

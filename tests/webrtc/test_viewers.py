@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import struct
+import time
 from collections import Counter
 from functools import partial
 
@@ -550,4 +551,19 @@ async def test_the_server_notices_that_it_was_stopped(room: Room) -> None:
         lambda: manager._reviver is not None and manager._reviver.done(), within=10, what="it is heard of"
     )
     assert bob.is_watching
+    await viewer.close()
+
+
+async def test_a_stop_while_the_sweep_looks_around_is_nobodys_silence(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine may stop between the look at the clock and the look at a viewer."""
+    bob = room.session("bob")
+    viewer = await room.viewer(bob)
+    peer = peer_of(bob)
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 3600)
+    peer.look(now)
+    assert bob.is_watching
+    monkeypatch.undo()
     await viewer.close()

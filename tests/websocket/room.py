@@ -22,11 +22,12 @@ from websockets.exceptions import ConnectionClosedError
 
 from streamserver.config import Settings
 from streamserver.config.types import ScreenSize
+from streamserver.desktop.browser import BrowserState
 from streamserver.desktop.errors import ScreenRefused
 from streamserver.members.profile import MemberProfile
 from streamserver.sessions.manager import SessionManager
 from streamserver.sessions.model import Session
-from streamserver.sessions.signals import Signal
+from streamserver.signals import Signal
 from streamserver.webrtc.errors import SignalError
 from streamserver.webrtc.signaling import (
     AudioRequest,
@@ -88,6 +89,8 @@ class RecordingDesktop:
         self.input = RecordingInput()
         self.screen = ScreenSize(1280, 720, 30)
         self.on_screen_changed: Signal[[ScreenSize]] = Signal("screen_changed")
+        self.browser_state = BrowserState.RUNNING
+        self.on_browser_state: Signal[[BrowserState]] = Signal("browser_state")
 
     async def set_screen(self, size: ScreenSize, /) -> ScreenSize:
         if size.width > 4000:

@@ -48,6 +48,6 @@ def test_one_line_per_kind_and_interval_and_none_is_forgotten(calls: list[tuple[
     for kind, written in lines.items():
         assert all(later - earlier >= 3 for (earlier, _), (later, _) in itertools.pairwise(written))
         assert sum(left_out + 1 for _, left_out in written) <= asked[kind]
-    limiter_end = {kind: limiter.admit(kind, now + 3) or 0 for kind in "ab"}
+    limiter_end = {kind: limiter.admit(kind, now + 4) or 0 for kind in "ab"}
     for kind, written in lines.items():
         assert sum(left_out + 1 for _, left_out in written) + limiter_end[kind] == asked[kind]

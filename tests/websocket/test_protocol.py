@@ -7,6 +7,7 @@ import pytest
 
 from streamserver.config import Settings
 from streamserver.config.types import ScreenSize
+from streamserver.desktop.browser import BrowserState
 from streamserver.sessions.model import Session
 from streamserver.webrtc.signaling import AudioRequest, VideoRequest
 from streamserver.websocket.messages import Payload
@@ -285,6 +286,19 @@ async def test_the_screen_is_the_admins_and_everybody_hears(room: Room) -> None:
     room.desktop.on_screen_changed.emit(ScreenSize(640, 480, 30))
     assert (await ann.receive())["payload"] == {"id": "", "width": 640, "height": 480, "rate": 30}
     assert len(await root.barrier()) == 2
+
+
+async def test_everybody_hears_what_became_of_the_browser(room: Room) -> None:
+    ann = await room.join("ann", user())
+    assert await ann.barrier() == []
+    for state in (BrowserState.CRASHED, BrowserState.WAITING):
+        room.desktop.browser_state = state
+        room.desktop.on_browser_state.emit(state)
+        assert await ann.receive() == {"event": "browser/state", "payload": {"state": state.value}}
+    late = await room.open(f"{room.url}?token={room.log_in('bob', user())}")
+    messages = [await late.receive() for _ in range(3)]
+    assert [message["event"] for message in messages] == ["system/init", "session/state", "browser/state"]
+    assert messages[2]["payload"] == {"state": "waiting"}
 
 
 async def test_messages_between_clients(room: Room) -> None:

@@ -9,7 +9,7 @@ from typing import Generic, ParamSpec
 from streamserver.logs import get_logger
 
 P = ParamSpec("P")
-log = get_logger("sessions")
+log = get_logger("signals")
 
 
 class Signal(Generic[P]):

@@ -1,12 +1,19 @@
 """A network namespace joined to this machine by one cable that a test can pull."""
 
+import ctypes
 import itertools
 import os
+import socket
 import subprocess
+import threading
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 _numbers = itertools.count(1)
+
+
+CLONE_NEWNET = 0x40000000
 
 
 def _ip(*arguments: str, check: bool = True) -> None:
@@ -55,3 +62,23 @@ class Namespace:
         """Let packets through again."""
         _ip("link", "set", self._cable, "up")
         _ip("addr", "replace", f"{self.gateway}/30", "dev", self._cable)
+
+    def tcp_socket(self) -> socket.socket:
+        """Return a TCP socket of the other host: whoever uses it, its packets take the cable."""
+        made: list[socket.socket | OSError] = []
+
+        def make() -> None:
+            # a thread of its own: it moves to the namespace (setns(2)), and a socket stays where it was made
+            libc = ctypes.CDLL(None, use_errno=True)
+            with Path("/run/netns", self.name).open() as namespace:
+                if libc.setns(namespace.fileno(), CLONE_NEWNET):
+                    made.append(OSError(ctypes.get_errno(), f"cannot enter the namespace {self.name}"))
+                else:
+                    made.append(socket.socket())
+
+        thread = threading.Thread(target=make)
+        thread.start()
+        thread.join()
+        if isinstance(made[0], OSError):
+            raise made[0]
+        return made[0]

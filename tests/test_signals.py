@@ -2,7 +2,7 @@
 
 import asyncio
 
-from streamserver.sessions.signals import AsyncSignal, Signal
+from streamserver.signals import AsyncSignal, Signal
 
 
 def test_listeners_hear_in_order_until_they_unsubscribe() -> None:
