@@ -1,4 +1,4 @@
-"""The two servers that `bench.fanout` compares, each a process that is asked by JSON lines.
+"""The three servers that `bench.fanout` compares, each a process that is asked by JSON lines.
 
 `{"do": "offer", "viewer": NAME}` -> `{"sdp"}`; `{"do": "answer", "viewer": NAME, "sdp"}` -> `{}`;
 `{"do": "cpu"}` -> `{"seconds"}`; end of input ends it.
@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from functools import cache
 from typing import Protocol
 
@@ -20,6 +21,8 @@ import av
 import numpy as np
 import structlog
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
+from aiortc.codecs import h264
+from av.stream import Stream
 from prometheus_client import CollectorRegistry
 
 from streamserver.capture.frames import VIDEO_CLOCK_RATE, EncodedFrame
@@ -30,6 +33,7 @@ from streamserver.members.profile import MemberProfile
 from streamserver.sessions.manager import SessionManager
 from streamserver.signals import Signal
 from streamserver.webrtc.manager import WebRTCManager
+from streamserver.webrtc.payloads import MAX_PAYLOAD
 from streamserver.webrtc.peer import Peer
 from streamserver.webrtc.signaling import AudioRequest, VideoRequest
 from streamserver.webrtc.surroundings import CursorImageLike
@@ -88,7 +92,9 @@ class Backend(Protocol):
 
 
 class LoopedStream:
-    """A video stream that plays the encoded pictures again and again while somebody listens."""
+    """A video stream that plays the encoded pictures again and again; `packet` is the latest as aiortc takes
+    it.
+    """
 
     id = "main"
     kind: MediaKind = "video"
@@ -97,6 +103,7 @@ class LoopedStream:
     def __init__(self) -> None:
         self._units = encoded()
         self._listeners: list[FrameListener] = []
+        self.packet: av.Packet[Stream] = av.Packet(b"")
         self._task = asyncio.ensure_future(self._play())
 
     def subscribe(self, listener: FrameListener) -> Place:
@@ -117,6 +124,10 @@ class LoopedStream:
             number += 1
             now = time.monotonic()
             frame = EncodedFrame(data, keyframe, int((now - began) * VIDEO_CLOCK_RATE) & 0xFFFFFFFF, now)
+            self.packet = av.Packet(data)
+            self.packet.pts = frame.rtp_time
+            self.packet.time_base = fractions.Fraction(1, VIDEO_CLOCK_RATE)
+            self.packet.is_keyframe = keyframe
             for listener in tuple(self._listeners):
                 listener(frame)
 
@@ -220,21 +231,48 @@ class PictureTrack(MediaStreamTrack):
         return frame
 
 
-class EncodePerViewer:
-    """Stock aiortc: every viewer's track is encoded for it alone."""
+class PacketTrack(MediaStreamTrack):
+    """A stream's frames for aiortc to pass through: it packetises each anew for its one viewer."""
 
-    def __init__(self) -> None:
+    kind = "video"
+
+    def __init__(self, stream: LoopedStream) -> None:
+        super().__init__()
+        self._frames: asyncio.Queue[av.Packet[Stream]] = asyncio.Queue()
+        self._stream = stream
+        self._begun = False
+
+    async def recv(self) -> av.Packet[Stream]:
+        """Return the next frame; the first is a key frame."""
+        if not self._begun:
+            self._begun = True
+            self._stream.subscribe(self._deliver)
+        return await self._frames.get()
+
+    def _deliver(self, frame: EncodedFrame) -> None:
+        packet = self._stream.packet
+        if packet.is_keyframe or self._waited:
+            self._waited = True
+            self._frames.put_nowait(packet)
+
+    _waited = False
+
+
+class Stock:
+    """Stock aiortc for the baselines; `track()` makes what a viewer is sent."""
+
+    def __init__(self, track: Callable[[], MediaStreamTrack]) -> None:
         def loopback(use_ipv4: bool, use_ipv6: bool) -> list[str]:
             return ["127.0.0.1"]
 
         aioice.ice.get_host_addresses = loopback  # aioice leaves loopback out by itself
         self._connections: dict[str, RTCPeerConnection] = {}
-        pictures()
+        self._track = track
 
     async def offer(self, viewer: str) -> str:
         """Make a connection whose video is H.264."""
         pc = self._connections[viewer] = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        transceiver = pc.addTransceiver(PictureTrack(), direction="sendonly")
+        transceiver = pc.addTransceiver(self._track(), direction="sendonly")
         codecs = RTCRtpSender.getCapabilities("video").codecs
         transceiver.setCodecPreferences([codec for codec in codecs if codec.mimeType == "video/H264"])
         await pc.setLocalDescription(await pc.createOffer())
@@ -245,10 +283,22 @@ class EncodePerViewer:
         await self._connections[viewer].setRemoteDescription(RTCSessionDescription(sdp, "answer"))
 
 
+def make_backend(kind: str) -> Backend:
+    """Return the server of that name."""
+    if kind == "ours":
+        return Ours()
+    h264.PACKET_MAX = MAX_PAYLOAD  # payloads of the same size on all sides
+    if kind == "pass_through":
+        stream = LoopedStream()
+        return Stock(lambda: PacketTrack(stream))
+    pictures()
+    return Stock(PictureTrack)
+
+
 async def serve(kind: str) -> None:
     """Answer requests until the input ends."""
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
-    backend: Backend = Ours() if kind == "ours" else EncodePerViewer()
+    backend = make_backend(kind)
     reader = asyncio.StreamReader(limit=1 << 20)
     await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), sys.stdin

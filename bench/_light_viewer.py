@@ -12,14 +12,16 @@ import re
 import secrets
 import selectors
 import socket
+import struct
 import time
 
 import pylibsrtp
-from aiortc.rtp import RTCP_PSFB_APP, RtcpPsfbPacket, RtcpRrPacket, is_rtcp, pack_remb_fci
+from aiortc.rtp import RTCP_PSFB_APP, RtcpPsfbPacket, RtcpReceiverInfo, RtcpRrPacket, pack_remb_fci
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from OpenSSL import SSL
+from pylibsrtp._binding import ffi, lib
 
 from streamserver.webrtc.stun import IntegrityKey, binding_request, binding_success, parse_check
 
@@ -29,6 +31,11 @@ CHECK_INTERVAL = 2.5
 REPORT_INTERVAL = 1.0
 HANDSHAKE_RETRY = 0.3
 BANDWIDTH = 2_500_000
+
+_HEADER = struct.Struct("!H4xI")
+_buffer = ffi.new("char[]", 2048)
+_view = memoryview(ffi.buffer(_buffer)).cast("B")
+_length = ffi.new("int *")
 
 
 class Identity:
@@ -64,7 +71,7 @@ class LightViewer:
     """One viewer: `answer` goes to the server, then `poll` and `tick` make it live.
 
     `packets`, `bytes`: RTP that was authentic; `frames`: of these, ends of a picture; `rejected`: RTP that
-    was not.
+    was not; `lost`: RTP that was missing between others.
     """
 
     def __init__(self, identity: Identity, offer: str) -> None:
@@ -72,6 +79,8 @@ class LightViewer:
         self.bytes = 0
         self.frames = 0
         self.rejected = 0
+        self.lost = 0
+        self._expected: int | None = None
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2 * 1024 * 1024)
         self.socket.bind(("127.0.0.1", 0))
@@ -115,13 +124,15 @@ class LightViewer:
         """Take everything that has arrived."""
         while True:
             try:
-                data = self.socket.recv(2048)
+                size = self.socket.recv_into(_view)
             except (BlockingIOError, ConnectionRefusedError):
                 return
-            first = data[0]
+            first = _view[0]
             if first >= 128:
-                self._media(data)
-            elif first >= 20:
+                self._media(size)
+                continue
+            data = bytes(_view[:size])
+            if first >= 20:
                 self._ssl.bio_write(data)
                 if not self.connected:
                     self._shake_hands()
@@ -132,18 +143,22 @@ class LightViewer:
         """Leave without a word."""
         self.socket.close()
 
-    def _media(self, data: bytes) -> None:
-        if self._receiver is None or is_rtcp(data):
+    def _media(self, size: int) -> None:
+        """Decrypt in place, without pylibsrtp's copies: 200 viewers have 68,000 packets a second."""
+        if self._receiver is None or 192 <= _view[1] <= 223:  # RTCP
             return
-        try:
-            plain = self._receiver.unprotect(data)
-        except pylibsrtp.Error:
+        _length[0] = size
+        if lib.srtp_unprotect(self._receiver._srtp[0], _buffer, _length):
             self.rejected += 1
             return
         self.packets += 1
-        self.bytes += len(data)
-        self.frames += plain[1] >> 7
-        self._media_ssrc = int.from_bytes(plain[8:12], "big")
+        self.bytes += size
+        self.frames += _view[1] >> 7
+        sequence, self._media_ssrc = _HEADER.unpack_from(_view, 2)
+        gap = 0 if self._expected is None else (sequence - self._expected) & 0xFFFF
+        if gap < 1 << 15:
+            self.lost += gap
+            self._expected = (sequence + 1) & 0xFFFF
 
     def _stun(self, data: bytes) -> None:
         check = parse_check(memoryview(data))
@@ -170,7 +185,16 @@ class LightViewer:
     def _report(self) -> bytes:
         estimate = pack_remb_fci(BANDWIDTH, [self._media_ssrc])
         remb = RtcpPsfbPacket(fmt=RTCP_PSFB_APP, ssrc=self._ssrc, media_ssrc=0, fci=estimate)
-        return bytes(RtcpRrPacket(ssrc=self._ssrc)) + bytes(remb)
+        block = RtcpReceiverInfo(
+            ssrc=self._media_ssrc,
+            fraction_lost=0,
+            packets_lost=self.lost,
+            highest_sequence=self._expected or 0,
+            jitter=0,
+            lsr=0,
+            dlsr=0,
+        )
+        return bytes(RtcpRrPacket(ssrc=self._ssrc, reports=[block])) + bytes(remb)
 
     def _send(self, data: bytes) -> None:
         try:

@@ -6,38 +6,25 @@ calls it at start, and a test does. What each part is for stands with the functi
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import cast
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol, cast
 
 import aiortc
+import pylibsrtp
 from aiortc import RTCPeerConnection, RTCRtpSender
-from aiortc.rtcdtlstransport import RTCDtlsTransport, State
+from aiortc.rtcdtlstransport import SRTP_PROFILES, RTCDtlsTransport, State
 from aiortc.rtcicetransport import RTCIceParameters
-from aiortc.rtp import (
-    RTCP_PSFB_APP,
-    RTCP_PSFB_FIR,
-    RTCP_PSFB_PLI,
-    RTCP_RTPFB_NACK,
-    AnyRtcpPacket,
-    HeaderExtensions,
-    HeaderExtensionsMap,
-    RtcpPsfbPacket,
-    RtcpRrPacket,
-    RtcpRtpfbPacket,
-    RtcpSrPacket,
-    unpack_remb_fci,
-)
+from aiortc.rtcrtpparameters import RTCRtpSendParameters
+from aiortc.rtp import AnyRtcpPacket
+from pylibsrtp._binding import ffi, lib
 
+from .chunks import MAX_SEGMENTS, Chunk, number
 from .errors import WebRTCError
 from .ice_lite import LiteConnection
 
 AIORTC_VERSION = "1.16.0"
 """The version whose private parts these are."""
-
-_EXTENSIONS_MAP = "_RTCRtpSender__rtp_header_extensions_map"
-_LAST_REPORT = "_RTCRtpSender__lsr"
-_NTP_FRACTIONS = 1 << 32
-_ONE_BYTE_HEADER = 0xBEDE
 
 
 class SeamError(WebRTCError):
@@ -62,10 +49,15 @@ def verify() -> None:
     wanted: dict[object, tuple[str, ...]] = {
         ice: ("_connection", "_recv", "_send"),
         ice.iceGatherer: ("_connection", "getLocalParameters"),
-        dtls: ("_task", "_state", "_rtp_router"),
+        dtls: ("_task", "_state", "_ssl", "_tx_srtp", "_register_rtp_sender", "_unregister_rtp_sender"),
         pc.sctp: ("_advertised_rwnd", "_sack_misordered"),
-        sender: ("_handle_rtcp_packet", "_send_rtcp", "_ssrc", _EXTENSIONS_MAP, _LAST_REPORT),
+        sender: ("_handle_rtcp_packet", "_ssrc", "send", "stop"),
+        pylibsrtp.Session(): ("_srtp",),
+        lib: ("srtp_protect",),
     }
+    unknown = {profile.openssl_profile for profile in SRTP_PROFILES} - _TRAILERS.keys()
+    if unknown:
+        raise SeamError(f"aiortc {aiortc.__version__} knows SRTP profiles that we do not: {unknown}")
     missing = [
         f"{type(owner).__name__}.{name}"
         for owner, names in wanted.items()
@@ -135,90 +127,111 @@ def sctp_abuse(pc: RTCPeerConnection) -> str | None:
     return None
 
 
-class RtcpListener:
-    """What a viewer's RTCP tells about one sender. Every method may be overridden; none must raise."""
+@dataclass(frozen=True, slots=True)
+class Negotiated:
+    """What aiortc and the viewer agreed on for one sender. `extensions`: ids of header extensions by URI."""
 
-    def keyframe_wanted(self) -> None:
-        """Note a PLI or FIR: the viewer cannot decode what it has."""
+    ssrc: int
+    payload_type: int
+    mid: str
+    cname: str
+    extensions: Mapping[str, int]
 
-    def packets_lost(self, count: int) -> None:
-        """Note a NACK for `count` packets; aiortc sends them again by itself."""
 
-    def bandwidth_estimated(self, bitrate: int) -> None:
-        """Note a REMB: bit/s that the viewer believes it can receive."""
+class MediaSender(Protocol):
+    """Sends media in the place of aiortc's own sender."""
 
-    def reception_reported(self, lost: int, jitter: int, delay: int) -> None:
-        """Note a report block: packets lost since the start, jitter in clock ticks, delay since our report in
-        1/65536 s.
+    def start(self, negotiated: Negotiated, srtp: OutgoingSrtp) -> None:
+        """Begin: there are keys."""
+
+    def rtcp_received(self, packet: AnyRtcpPacket) -> None:
+        """Take a packet of RTCP that is about this sender."""
+
+    def stop(self) -> None:
+        """End; may come more than once, and without `start`."""
+
+
+def take_over(sender: RTCRtpSender, media: MediaSender) -> None:
+    """Let `media` send in the place of aiortc's sender, which goes on to negotiate and to be routed RTCP."""
+    started = False
+
+    async def start(parameters: RTCRtpSendParameters) -> None:
+        nonlocal started
+        if started:
+            return
+        started = True
+        transport = sender.transport
+        transport._register_rtp_sender(sender, parameters)
+        ids = {extension.uri: extension.id for extension in parameters.headerExtensions}
+        payload_type = parameters.codecs[0].payloadType
+        assert payload_type is not None, "aiortc starts a sender after it negotiated a codec"
+        negotiated = Negotiated(
+            sender._ssrc, payload_type, parameters.muxId, parameters.rtcp.cname or "", ids
+        )
+        media.start(negotiated, OutgoingSrtp(transport))
+
+    async def handle(packet: AnyRtcpPacket) -> None:
+        media.rtcp_received(packet)
+
+    async def stop() -> None:
+        media.stop()
+        if started:
+            sender.transport._unregister_rtp_sender(sender)
+
+    _set(sender, "send", start)
+    _set(sender, "_handle_rtcp_packet", handle)
+    _set(sender, "stop", stop)
+
+
+_TRAILERS = {b"SRTP_AEAD_AES_256_GCM": 16, b"SRTP_AEAD_AES_128_GCM": 16, b"SRTP_AES128_CM_SHA1_80": 10}
+"""Bytes of the tag behind a packet, by protection profile (RFC 5764 §4.1.2, RFC 7714 §14.2)."""
+
+_BUFFER_SIZE = MAX_SEGMENTS * 1500
+_buffer = ffi.new("char[]", _BUFFER_SIZE)
+_view = memoryview(ffi.buffer(_buffer))
+_length = ffi.new("int *")
+_packets: dict[int, object] = {}
+"""Pointers into the buffer, by offset."""
+
+
+class OutgoingSrtp:
+    """The SRTP session towards one viewer.
+
+    pylibsrtp's own `protect` copies each packet twice and allocates; here whole chunks are protected in
+    place, in one buffer for all viewers. Used on the event loop only. `trailer`: bytes SRTP adds to each
+    packet of RTP.
+    """
+
+    def __init__(self, dtls: RTCDtlsTransport) -> None:
+        assert dtls._ssl is not None, "aiortc starts a sender after the handshake"
+        profile = dtls._ssl.get_selected_srtp_profile()
+        if profile not in _TRAILERS:
+            raise SeamError(f"the SRTP profile {profile!r} is not known here")
+        self.trailer = _TRAILERS[profile]
+        self._session = dtls._tx_srtp
+        self._inside = self._session._srtp[0]
+
+    def protect(
+        self, chunk: Chunk, sequence: int, timestamp: int, ssrc: int, send_time: int
+    ) -> memoryview | None:
+        """Return the chunk's packets, numbered and encrypted; None if they are too old to be sent again.
+
+        The memory is overwritten by the next call.
         """
+        number(_view, chunk, sequence, timestamp, ssrc, send_time)
+        for offset, length in chunk.places:
+            packet = _packets.get(offset)
+            if packet is None:
+                packet = _packets[offset] = _buffer + offset
+            _length[0] = length
+            if lib.srtp_protect(self._inside, packet, _length):
+                return None
+        return _view[: len(chunk.template)]
 
-
-def listen_to_rtcp(sender: RTCRtpSender, listener: RtcpListener) -> None:
-    """Tell the listener of all RTCP about the sender: aiortc itself forgets key frame requests of encoded
-    tracks.
-    """
-    handle = sender._handle_rtcp_packet
-    ssrc = sender._ssrc
-
-    async def observed(packet: AnyRtcpPacket) -> None:
-        if isinstance(packet, RtcpPsfbPacket):
-            if packet.fmt in (RTCP_PSFB_PLI, RTCP_PSFB_FIR):
-                listener.keyframe_wanted()
-            elif packet.fmt == RTCP_PSFB_APP:
-                try:
-                    listener.bandwidth_estimated(unpack_remb_fci(packet.fci)[0])
-                except ValueError:
-                    return
-        elif isinstance(packet, RtcpRtpfbPacket) and packet.fmt == RTCP_RTPFB_NACK:
-            listener.packets_lost(len(packet.lost))
-        elif isinstance(packet, (RtcpRrPacket, RtcpSrPacket)):
-            for report in packet.reports:
-                if report.ssrc == ssrc:
-                    listener.reception_reported(report.packets_lost, report.jitter, report.dlsr)
-        await handle(packet)
-
-    _set(sender, "_handle_rtcp_packet", observed)
-
-
-class _PlayoutDelayMap(HeaderExtensionsMap):
-    """aiortc's header extensions, and playout-delay 0/0: show each frame as soon as it is decoded."""
-
-    def __init__(self, extension_id: int) -> None:
-        super().__init__()
-        self._element = bytes((extension_id << 4 | 2, 0, 0, 0))
-
-    def set(self, values: HeaderExtensions) -> tuple[int, bytes]:
-        """Serialise the extensions, ours first."""
-        profile, value = super().set(values)
-        if value and profile != _ONE_BYTE_HEADER:
-            return profile, value
-        return _ONE_BYTE_HEADER, self._element + value
-
-
-def send_playout_delay(sender: RTCRtpSender, extension_id: int) -> None:
-    """Let the sender, before it starts, put the playout-delay extension into every packet. `extension_id`: 1
-    to 14.
-    """
-    _set(sender, _EXTENSIONS_MAP, _PlayoutDelayMap(extension_id))
-
-
-def report_capture_times(sender: RTCRtpSender, delay: Callable[[], float]) -> None:
-    """Make sender reports say when a frame was captured, in place of when it was sent.
-
-    Sound and picture take different times to encode; a viewer aligns them by these reports. `delay()`:
-    seconds from capture to sending of the latest frame.
-    """
-    send = cast("Callable[[list[AnyRtcpPacket]], Awaitable[None]]", sender._send_rtcp)
-
-    async def shifted(packets: list[AnyRtcpPacket]) -> None:
-        for packet in packets:
-            if isinstance(packet, RtcpSrPacket):
-                packet.sender_info.ntp_timestamp -= int(delay() * _NTP_FRACTIONS)
-                # aiortc recognises its own report in the viewer's answer by this, for the round-trip time
-                _set(sender, _LAST_REPORT, packet.sender_info.ntp_timestamp >> 16 & 0xFFFFFFFF)
-        await send(packets)
-
-    _set(sender, "_send_rtcp", shifted)
+    def protect_rtcp(self, packet: bytes) -> bytes:
+        """Return a compound packet of RTCP encrypted."""
+        protected: bytes = self._session.protect_rtcp(packet)
+        return protected
 
 
 def _set(target: object, name: str, value: object) -> None:

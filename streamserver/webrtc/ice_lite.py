@@ -134,6 +134,30 @@ class LiteConnection:
         self._mux.send(data, self._selected)
         self.bytes_sent += len(data)
 
+    @property
+    def writable(self) -> bool:
+        """Whether the system takes datagrams now."""
+        return self._mux.writable
+
+    def send_segments(self, data: memoryview, stride: int) -> bool:
+        """Send datagrams of `stride` bytes, of which the last may be shorter; without a path they are lost.
+
+        False: the system takes none now.
+        """
+        if self._selected is None:
+            return True
+        if not self._mux.send_segments(data, stride, self._selected):
+            return False
+        self.bytes_sent += len(data)
+        return True
+
+    def send_now(self, data: bytes) -> bool:
+        """Send one datagram, if there is a path and the system takes it."""
+        if self._selected is None or not self._mux.send(data, self._selected):
+            return False
+        self.bytes_sent += len(data)
+        return True
+
     async def close(self) -> None:
         """Give up the user name fragment and all paths. Safe to call again."""
         self.shut()

@@ -19,6 +19,7 @@ from .consent import SWEEP_INTERVAL, Stop, StopDetector
 from .control_channel import ControlChannel
 from .cursor import CursorBroadcast
 from .errors import SignalError, WebRTCError
+from .fan_out import FanOut
 from .metrics import SessionFigures, WebRTCMetrics
 from .peer import CLOSE_TIMEOUT, Peer, PeerState
 from .signaling import AudioRequest, IceServer, Provide, VideoRequest
@@ -59,6 +60,7 @@ class WebRTCManager:
         self._sessions = sessions
         self._desktop = desktop
         self._mux: UdpMux | None = None
+        self._fan_out = FanOut()
         self._peers: set[Peer] = set()
         self._figures: dict[SessionId, SessionFigures] = {}
         self._closing: set[asyncio.Future[None]] = set()
@@ -106,6 +108,7 @@ class WebRTCManager:
             if task is not None:
                 task.cancel()
                 await asyncio.wait((task,))
+        self._fan_out.close()
         if self._cursor is not None:
             self._cursor.close()
         if self._mux is not None:
@@ -126,6 +129,7 @@ class WebRTCManager:
             self._desktop,
             self._mux,
             self._candidates(self._mux),
+            self._fan_out,
             video=video,
             audio=audio,
             moved=self._cursor.moved,
@@ -195,7 +199,7 @@ class WebRTCManager:
         figures = self._figures.setdefault(peer.session.id, SessionFigures())
         old = figures.peer
         if old is not None:
-            figures.nacks_before += old.reports.nacks
+            figures.nacks_before += old.video.reports.nacks
             figures.sent_before.update(ice=old.connection.bytes_sent, sctp=old.channel.bytes_sent)
             figures.received_before.update(ice=old.connection.bytes_received, sctp=old.channel.bytes_received)
         figures.connections += 1
@@ -234,7 +238,7 @@ class WebRTCManager:
         waiting = set(self._peers)
         for peer in waiting:
             peer.connection.consent.forgive(stop.counted)
-            peer.video.request_keyframe()
+            peer.video.flow.request_keyframe()
         if self._reviver is not None:
             self._reviver.cancel()
         self._reviver = asyncio.create_task(self._revive(waiting), name="webrtc revive")

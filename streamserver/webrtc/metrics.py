@@ -1,5 +1,6 @@
-"""Metrics of neko's names, read from the living peers at each scrape: a session that ends takes its series
-along.
+"""Metrics of the viewers, by neko's names where it has them.
+
+They are read from the living peers at each scrape: a session that ends takes its series along.
 """
 
 from __future__ import annotations
@@ -44,27 +45,47 @@ _PER_SESSION: tuple[tuple[str, str, PeerValue], ...] = (
     (
         "neko_webrtc_receiver_estimated_maximum_bitrate",
         "What the viewer believes it can receive (REMB), bit/s.",
-        lambda _, peer: peer.reports.bitrate,
+        lambda _, peer: peer.video.reports.bitrate,
     ),
     (
         "neko_webrtc_receiver_report_delay",
         "Delay since our report in the viewer's latest one, s.",
-        lambda _, peer: peer.reports.delay / 65536,
+        lambda _, peer: peer.video.reports.delay / 65536,
     ),
     (
         "neko_webrtc_receiver_report_jitter",
         "Jitter of the picture's packets, ticks of 90 kHz.",
-        lambda _, peer: peer.reports.jitter,
+        lambda _, peer: peer.video.reports.jitter,
     ),
     (
         "neko_webrtc_receiver_report_total_lost",
         "Packets of the picture that the viewer missed.",
-        lambda _, peer: peer.reports.lost,
+        lambda _, peer: peer.video.reports.lost,
+    ),
+    (
+        "catnap_webrtc_round_trip_seconds",
+        "Round trip to the viewer by its latest report, s; 0 before it is known.",
+        lambda _, peer: peer.video.reports.round_trip or 0.0,
+    ),
+    (
+        "catnap_webrtc_receiver_fraction_lost",
+        "Share of the picture's packets that the viewer missed lately, 0 to 1.",
+        lambda _, peer: peer.video.reports.fraction_lost,
+    ),
+    (
+        "catnap_webrtc_packets_resent",
+        "Packets of the picture sent again by the present connection.",
+        lambda _, peer: peer.video.resent,
+    ),
+    (
+        "catnap_webrtc_frames_dropped",
+        "Pictures that the present connection did not send because earlier ones still waited.",
+        lambda _, peer: peer.video.dropped,
     ),
     (
         "neko_webrtc_transport_layer_nacks",
         "Packets of the picture that the viewer asked for again.",
-        lambda figures, peer: figures.nacks_before + peer.reports.nacks,
+        lambda figures, peer: figures.nacks_before + peer.video.reports.nacks,
     ),
 )
 
@@ -109,7 +130,7 @@ class WebRTCMetrics(Collector):
             labels=["session_id", "protocol"],
         )
         for session, _, peer in peers:
-            listeners.add_metric([session, peer.video_status.id], float(peer.video.flowing))
+            listeners.add_metric([session, peer.video_status.id], float(peer.video.flow.flowing))
             used.add_metric([session, "udp"], len(peer.connection.paths))
         yield listeners
         yield used

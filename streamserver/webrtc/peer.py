@@ -18,11 +18,12 @@ from . import aiortc_seam as seam
 from .consent import Freshness
 from .control_channel import LABEL, ControlChannel
 from .errors import SignalError
+from .fan_out import FanOut
+from .frame_sender import FrameSender
 from .ice_lite import LiteConnection
 from .session_description import H264, OPUS, RemoteDescription, complete_answer, complete_offer, read_remote
 from .signaling import AudioRequest, AudioStatus, VideoRequest, VideoStatus, select_video
 from .surroundings import CaptureLike, DesktopLike
-from .tracks import EncodedTrack
 from .udp_mux import UdpMux
 
 if TYPE_CHECKING:
@@ -49,36 +50,6 @@ class PeerState(enum.IntEnum):
     CONNECTED = 5
 
 
-class ViewerReports(seam.RtcpListener):
-    """What the viewer's RTCP said about the picture so far."""
-
-    def __init__(self, track: EncodedTrack) -> None:
-        self._track = track
-        self.nacks = 0
-        self.bitrate = 0
-        self.lost = 0
-        self.jitter = 0
-        self.delay = 0
-        self.keyframe_requests = 0
-
-    def keyframe_wanted(self) -> None:
-        """Pass it on to the stream, which answers many viewers with one key frame."""
-        self.keyframe_requests += 1
-        self._track.request_keyframe()
-
-    def packets_lost(self, count: int) -> None:
-        """Count them."""
-        self.nacks += count
-
-    def bandwidth_estimated(self, bitrate: int) -> None:
-        """Keep the latest estimate."""
-        self.bitrate = bitrate
-
-    def reception_reported(self, lost: int, jitter: int, delay: int) -> None:
-        """Keep the latest report."""
-        self.lost, self.jitter, self.delay = lost, jitter, delay
-
-
 class Peer:
     """The `MediaPeer` of a session: offer and answer, picture, sound, and its data channel.
 
@@ -93,6 +64,7 @@ class Peer:
         desktop: DesktopLike,
         mux: UdpMux,
         candidates: Sequence[Candidate],
+        fan_out: FanOut,
         *,
         video: VideoRequest,
         audio: AudioRequest,
@@ -113,14 +85,13 @@ class Peer:
                 f"there is no video stream {named!r}; there is {', '.join(capture.videos) or 'none'}"
             )
         self._video_id = video_id
-        self.video = EncodedTrack("video", capture.videos[video_id])
-        self.audio = EncodedTrack("audio", capture.audio)
-        self.video.set_disabled(bool(video.disabled))
-        self.audio.set_disabled(bool(audio.disabled))
         self.connection = LiteConnection(mux, candidates)
+        self.video = FrameSender("video", capture.videos[video_id], self.connection, fan_out)
+        self.audio = FrameSender("audio", capture.audio, self.connection, fan_out)
+        self.video.flow.set_disabled(bool(video.disabled))
+        self.audio.flow.set_disabled(bool(audio.disabled))
         self.connection.on_path_change = self._path_changed
         self.connection.on_delivery = self._delivered
-        self.reports = ViewerReports(self.video)
         self._pc = self._build_connection()
         self.channel = ControlChannel(self._pc.createDataChannel(LABEL), session, desktop, moved)
         seam.attach(self._pc, self.connection)
@@ -134,8 +105,8 @@ class Peer:
 
     def set_paused(self, paused: bool) -> None:
         """Stop or go on sending picture and sound; the connection stays."""
-        self.video.set_paused(paused)
-        self.audio.set_paused(paused)
+        self.video.flow.set_paused(paused)
+        self.audio.flow.set_paused(paused)
 
     def close(self, reason: str) -> None:
         """End it: capture stops at once, the goodbyes run in the background for `CLOSE_TIMEOUT` at most."""
@@ -209,12 +180,12 @@ class Peer:
     @property
     def video_status(self) -> VideoStatus:
         """What the viewer gets of the picture."""
-        return VideoStatus(disabled=self.video.disabled, id=self._video_id, video=self._video_id)
+        return VideoStatus(disabled=self.video.flow.disabled, id=self._video_id, video=self._video_id)
 
     @property
     def audio_status(self) -> AudioStatus:
         """What the viewer gets of the sound."""
-        return AudioStatus(disabled=self.audio.disabled)
+        return AudioStatus(disabled=self.audio.flow.disabled)
 
     def set_video(self, request: VideoRequest) -> VideoStatus | None:
         """Turn the picture on or off, or choose another stream; None if nothing changed."""
@@ -223,9 +194,9 @@ class Peer:
             chosen = select_video(list(self._capture.videos), request.selector)
             if chosen is not None:
                 self._video_id = chosen
-                self.video.set_stream(self._capture.videos[chosen])
+                self.video.flow.set_stream(self._capture.videos[chosen])
         if request.disabled is not None:
-            self.video.set_disabled(request.disabled)
+            self.video.flow.set_disabled(request.disabled)
         after = self.video_status
         return after if after != before else None
 
@@ -233,7 +204,7 @@ class Peer:
         """Turn the sound on or off; None if nothing changed."""
         before = self.audio_status
         if request.disabled is not None:
-            self.audio.set_disabled(request.disabled)
+            self.audio.flow.set_disabled(request.disabled)
         after = self.audio_status
         return after if after != before else None
 
@@ -263,12 +234,10 @@ class Peer:
 
     def _build_connection(self) -> RTCPeerConnection:
         pc = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
-        for track, codec in ((self.audio, OPUS), (self.video, H264)):
-            transceiver = pc.addTransceiver(track, direction="sendonly")
+        for sender, codec in ((self.audio, OPUS), (self.video, H264)):
+            transceiver = pc.addTransceiver(sender.kind, direction="sendonly")
             transceiver.setCodecPreferences([codec])
-            seam.report_capture_times(transceiver.sender, track.send_delay)
-            if track is self.video:
-                seam.listen_to_rtcp(transceiver.sender, self.reports)
+            seam.take_over(transceiver.sender, sender)
         return pc
 
     async def _make_offer(self) -> str:
@@ -280,8 +249,7 @@ class Peer:
         self.connection.remote_username = remote.ice_username
         self.connection.remote_password = remote.ice_password
         if remote.playout_delay_id is not None and self.state is PeerState.NEW:
-            video = next(sender for sender in self._pc.getSenders() if sender.kind == "video")
-            seam.send_playout_delay(video, remote.playout_delay_id)
+            self.video.playout_delay_id = remote.playout_delay_id
 
     @asynccontextmanager
     async def _signalling(self) -> AsyncIterator[None]:
@@ -307,13 +275,13 @@ class Peer:
         if first_byte in (20, 21, 22) or not seam.dtls_is_up(self._dtls):  # 20 to 22: the handshake itself
             return
         self.connection.on_delivery = None
-        self.video.set_ready()
-        self.audio.set_ready()
+        self.video.flow.set_ready()
+        self.audio.flow.set_ready()
 
     def _path_changed(self) -> None:
         # What was under way to the old address is lost; without a key frame the picture stands still for 3 s.
         log.info("viewer changed its address", session_id=self.session.id)
-        self.video.request_keyframe()
+        self.video.flow.request_keyframe()
 
     def _connection_changed(self) -> None:
         state = self._pc.connectionState

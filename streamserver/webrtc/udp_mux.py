@@ -42,6 +42,11 @@ BUFFER_SIZE = 4 * 1024 * 1024
 MAX_PATHS = 16
 """Addresses one viewer may have in use; a further one replaces the one that was silent longest."""
 
+UDP_SEGMENT = 103
+"""Linux's `UDP_SEGMENT`, which Python does not name: a datagram's length when one send carries many."""
+
+_SEGMENT = struct.Struct("=H")
+_NO_SEGMENTATION = frozenset((errno.EIO, errno.EINVAL, errno.EMSGSIZE, errno.EOPNOTSUPP, errno.ENOPROTOOPT))
 IP_PKTINFO = getattr(socket, "IP_PKTINFO", 8)
 _PKTINFO4 = struct.Struct("=I4s4s")
 _PKTINFO6 = struct.Struct("=16sI")
@@ -50,12 +55,16 @@ _ANCILLARY_SIZE = socket.CMSG_SPACE(_PKTINFO6.size) + socket.CMSG_SPACE(_PKTINFO
 
 @dataclass(slots=True, eq=False)
 class Path:
-    """A way to one viewer: its address, ours on which it reached us, and whose it is."""
+    """A way to one viewer: its address, ours on which it reached us, and whose it is.
+
+    `segmented`: whether the kernel cuts large sends on this way; not every network device lets it.
+    """
 
     remote: SocketAddress
     local: ControlMessages
     agent: Agent
     checked_at: float = 0.0
+    segmented: bool = True
 
 
 class Agent(Protocol):
@@ -98,6 +107,8 @@ class UdpMux:
         self._buffer = bytearray(MAX_DATAGRAM)
         self._view = memoryview(self._buffer)
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._full = False
+        self.segmentation = segmentation_works()
 
     @classmethod
     def bind(cls, port: int) -> UdpMux:
@@ -139,6 +150,7 @@ class UdpMux:
         """Stop receiving and give the port back. Safe to call again."""
         if self._loop is not None:
             self._loop.remove_reader(self._socket)
+            self._loop.remove_writer(self._socket)
             self._loop = None
         self._agents.clear()
         self._paths.clear()
@@ -167,15 +179,68 @@ class UdpMux:
         """Send one datagram from the address the viewer knows us by; False if the system did not take it."""
         return self._send(data, path.local, path.remote)
 
+    @property
+    def writable(self) -> bool:
+        """Whether the socket's buffer, which all viewers share, has room."""
+        return not self._full
+
+    def send_segments(self, data: memoryview, stride: int, path: Path) -> bool:
+        """Send datagrams of `stride` bytes, the last may be shorter, in one call where the kernel can.
+
+        What the network refuses is lost, as on any network. False: the buffer is full and nothing was sent.
+        """
+        size = len(data)
+        if size > stride and self.segmentation and path.segmented:
+            option = (socket.SOL_UDP, UDP_SEGMENT, _SEGMENT.pack(stride))
+            try:
+                self._socket.sendmsg((data,), [*path.local, option], 0, path.remote)
+            except BlockingIOError:
+                self._wait_for_room()
+                return False
+            except OSError as error:
+                if error.errno not in _NO_SEGMENTATION:
+                    self._count_error(error)
+                    return True
+                path.segmented = False
+                log.info("this way takes no segmented sends", errno=errno.errorcode.get(error.errno or 0))
+            else:
+                self.sent += -(-size // stride)
+                return True
+        for start in range(0, size, stride):
+            try:
+                self._socket.sendmsg((data[start : start + stride],), path.local, 0, path.remote)
+            except BlockingIOError:
+                self._wait_for_room()
+                return start > 0
+            except OSError as error:
+                self._count_error(error)
+            else:
+                self.sent += 1
+        return True
+
+    def _wait_for_room(self) -> None:
+        self.dropped["send_buffer_full"] += 1
+        if self._loop is not None and not self._full:
+            self._full = True
+            self._loop.add_writer(self._socket, self._room_again)
+
+    def _room_again(self) -> None:
+        self._full = False
+        if self._loop is not None:
+            self._loop.remove_writer(self._socket)
+
+    def _count_error(self, error: OSError) -> None:
+        """Count what the network refuses; consent decides when to give the viewer up."""
+        self.dropped["send_" + errno.errorcode.get(error.errno or 0, "error").lower()] += 1
+
     def _send(self, data: bytes, local: ControlMessages, remote: SocketAddress) -> bool:
         try:
             self._socket.sendmsg((data,), local, 0, remote)
         except BlockingIOError:
-            self.dropped["send_buffer_full"] += 1
+            self._wait_for_room()
             return False
         except OSError as error:
-            # The network or the address is gone; consent decides when to give the viewer up.
-            self.dropped["send_" + errno.errorcode.get(error.errno or 0, "error").lower()] += 1
+            self._count_error(error)
             return False
         self.sent += 1
         return True
@@ -267,6 +332,22 @@ class UdpMux:
                 _, specific, _ = _PKTINFO4.unpack_from(data)
                 return [(level, kind, _PKTINFO4.pack(0, specific, b"\0\0\0\0"))]
         return []
+
+
+def segmentation_works() -> bool:
+    """Try whether this kernel cuts one send into datagrams: some that do not take the option in silence."""
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender,
+    ):
+        try:
+            receiver.bind(("127.0.0.1", 0))
+            receiver.settimeout(0.2)
+            option = (socket.SOL_UDP, UDP_SEGMENT, _SEGMENT.pack(2))
+            sender.sendmsg((b"abc",), [option], 0, receiver.getsockname())
+            return [receiver.recv(16), receiver.recv(16)] == [b"ab", b"c"]
+        except OSError:
+            return False
 
 
 def _plain(remote: SocketAddress) -> tuple[str, int]:

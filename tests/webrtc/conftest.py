@@ -4,8 +4,13 @@ from collections.abc import AsyncIterator
 
 import aioice.ice
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.webrtc.room import Room, open_room
+
+# A busy machine is no defect of the code.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 @pytest.fixture(autouse=True)

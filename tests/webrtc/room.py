@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import av
 import numpy as np
 from aiortc import RTCConfiguration, RTCDataChannel, RTCPeerConnection, RTCSessionDescription
+from aiortc.clock import current_ntp_time
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from prometheus_client import CollectorRegistry
 
@@ -254,8 +255,8 @@ def peer_of(session: Session) -> Peer:
 
 
 class Viewer:
-    """aiortc's client: what it decoded, what came on the data channel, and each decrypted RTP and RTCP
-    packet.
+    """aiortc's client: what it decoded, what came on the data channel, each decrypted RTP and RTCP packet,
+    and of each SSRC the latest packet with the time it came (s of NTP).
     """
 
     def __init__(self, session: Session, provide: Provide) -> None:
@@ -268,6 +269,7 @@ class Viewer:
         self.channel: RTCDataChannel | None = None
         self.rtp: list[bytes] = []
         self.rtcp: list[bytes] = []
+        self.latest: dict[int, tuple[bytes, float]] = {}
         self.lose: Callable[[bytes], bool] = lambda _packet: False
         self._readers: list[asyncio.Task[None]] = []
         self.pc.on("track", self._track)
@@ -324,6 +326,8 @@ class Viewer:
 
         async def rtp(data: bytes, arrival_time_ms: int) -> None:
             self.rtp.append(data)
+            arrived = current_ntp_time() / 2**32
+            self.latest[int.from_bytes(data[8:12], "big")] = (data, arrived)
             await handle_rtp(data, arrival_time_ms)
 
         async def rtcp(data: bytes) -> None:

@@ -314,3 +314,121 @@ async def test_what_waits_for_dtls_is_bounded(mux: UdpMux, client: Callable[...,
     for _ in range(300):
         viewer.socket.send(b"\x17 data")
     await until(lambda: connection.overflowed == 300 - 256, within=2, what="the surplus is dropped")
+
+
+async def connected(mux: UdpMux, viewer: StunClient) -> LiteConnection:
+    connection = LiteConnection(mux, [])
+    viewer.check(connection)
+    await viewer.answer()
+    return connection
+
+
+async def received(viewer: StunClient, count: int) -> list[bytes]:
+    found: list[bytes] = []
+
+    def all_there() -> bool:
+        while (data := viewer.read()) is not None:
+            found.append(data)
+        return len(found) >= count
+
+    await until(all_there, within=5, what=f"{count} datagrams arrive")
+    return found
+
+
+@pytest.mark.parametrize("server", ["127.0.0.1", "127.0.0.2", "::1"])
+@pytest.mark.parametrize(
+    ("size", "stride"), [(16 * 1232, 1232), (3 * 1232 + 7, 1232), (700, 1232), (1233, 1232)]
+)
+async def test_segmented_and_single_sends_are_the_same_on_the_wire(
+    mux: UdpMux, client: Callable[..., StunClient], server: str, size: int, stride: int
+) -> None:
+    if not mux.segmentation:
+        pytest.skip("this kernel does not segment")
+    viewer = client(server)
+    connection = await connected(mux, viewer)
+    media = memoryview(b"\x80" + os.urandom(size - 1))
+    expected = [bytes(media[at : at + stride]) for at in range(0, size, stride)]
+    arrived = []
+    for segmentation in (True, False):
+        mux.segmentation = segmentation
+        sent, counted = mux.sent, connection.bytes_sent
+        assert connection.send_segments(media, stride)
+        arrived.append(await received(viewer, len(expected)))
+        assert mux.sent - sent == len(expected)
+        assert connection.bytes_sent - counted == size
+    assert arrived == [expected, expected]
+    assert connection.selected is not None
+    assert connection.selected.segmented, "the way was not found to take single sends only"
+
+
+class StubbornSocket:
+    """A socket whose sends fail as told."""
+
+    def __init__(self, real: socket.socket) -> None:
+        self._real = real
+        self.refuse: Callable[[bool], int] = lambda segmented: 0
+
+    def fileno(self) -> int:
+        return self._real.fileno()
+
+    def sendmsg(
+        self,
+        buffers: tuple[bytes],
+        ancillary: list[tuple[int, int, bytes]],
+        flags: int,
+        address: tuple[str, int],
+    ) -> int:
+        segmented = any(option[:2] == (socket.SOL_UDP, udp_mux.UDP_SEGMENT) for option in ancillary)
+        if number := self.refuse(segmented):
+            raise OSError(number, os.strerror(number))
+        return self._real.sendmsg(buffers, ancillary, flags, address)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._real, name)
+
+
+def stubborn(mux: UdpMux) -> StubbornSocket:
+    wrapped = StubbornSocket(mux._socket)
+    object.__setattr__(mux, "_socket", wrapped)
+    return wrapped
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EINVAL, errno.EMSGSIZE])
+async def test_a_way_that_takes_no_segmented_sends_gets_single_ones(
+    mux: UdpMux, client: Callable[..., StunClient], number: int
+) -> None:
+    mux.segmentation = True
+    viewer, other = client(), client()
+    connection, unaffected = await connected(mux, viewer), await connected(mux, other)
+    wrapped = stubborn(mux)
+    wrapped.refuse = lambda segmented: number if segmented else 0
+    assert connection.send_segments(memoryview(b"\x80abc"), 2)
+    assert await received(viewer, 2) == [b"\x80a", b"bc"]
+    assert connection.selected is not None
+    assert unaffected.selected is not None
+    assert (connection.selected.segmented, unaffected.selected.segmented) == (False, True)
+
+
+@pytest.mark.parametrize("segmentation", [True, False])
+async def test_a_full_buffer_is_said_and_room_is_noticed(
+    mux: UdpMux, client: Callable[..., StunClient], segmentation: bool
+) -> None:
+    mux.segmentation = segmentation
+    connection = await connected(mux, client())
+    wrapped = stubborn(mux)
+    wrapped.refuse = lambda segmented: errno.EAGAIN
+    assert not connection.send_segments(memoryview(b"\x80abc"), 2)
+    assert not connection.writable
+    assert mux.dropped["send_buffer_full"] == 1
+    await until(lambda: connection.writable, within=5, what="room is noticed")
+    wrapped.refuse = lambda segmented: errno.ENETUNREACH
+    assert connection.send_segments(memoryview(b"\x80abc"), 2), "lost, as on any network"
+    assert mux.dropped["send_enetunreach"] == (1 if segmentation else 2)
+    connection.shut()
+    assert connection.send_segments(memoryview(b"\x80abc"), 2), "nobody is there: nothing waits"
+
+
+def test_segmentation_is_probed_by_sending(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert isinstance(udp_mux.segmentation_works(), bool)
+    monkeypatch.setattr(udp_mux, "UDP_SEGMENT", 9999)
+    assert not udp_mux.segmentation_works()

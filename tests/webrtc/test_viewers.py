@@ -12,10 +12,10 @@ from functools import partial
 import aioice.ice
 import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
-from aiortc.clock import current_ntp_time
 from aiortc.rtcsctptransport import DataChunk
 from aiortc.rtp import RtcpPacket, RtcpSrPacket, unpack_header_extensions
 
+from streamserver.capture.frames import AUDIO_CLOCK_RATE, VIDEO_CLOCK_RATE
 from streamserver.config.media_settings import WebRTCSettings
 from streamserver.webrtc import consent, ice_lite
 from streamserver.webrtc.consent import Freshness, Stop
@@ -29,6 +29,7 @@ from tests.webrtc.nat import Nat
 from tests.webrtc.room import Arrow, Room, SyntheticVideo, Viewer, open_room, peer_of
 
 CURSOR_IMAGE = b"\x02" + struct.pack("!HHHHH", 11 + len(Arrow().png), 16, 24, 1, 2) + Arrow().png
+CLOCK_RATES = {102: VIDEO_CLOCK_RATE, 111: AUDIO_CLOCK_RATE}
 CURSOR_POSITION = b"\x01\x00\x07" + struct.pack("!HH", 30, 40)
 
 
@@ -171,7 +172,30 @@ async def test_lost_packets_are_sent_again(room: Room) -> None:
     nacks = room.metric("neko_webrtc_transport_layer_nacks", session_id="bob")
     assert nacks is not None
     assert nacks >= 3
+    sender = viewer.peer.video
+    assert sender.resent >= 3
+    viewer.lose = lambda _packet: False
+    shown = len(viewer.pictures)
+    await until(lambda: len(viewer.pictures) > shown + 10, within=10, what="the picture goes on")
+    assert (sender.reports.keyframe_requests, room.video.keyframe_requests) == (0, 0), "they were enough"
+    assert sender.reports.round_trip is not None
     await viewer.close()
+
+
+async def test_a_viewer_whose_sends_fail_delays_nobody(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow, quick = await room.viewer(room.session("slow")), await room.viewer(room.session("quick"))
+    await until(lambda: slow.pictures and quick.pictures, within=10, what="both see the picture")
+    connection = slow.peer.connection
+    monkeypatch.setattr(connection, "send_segments", lambda data, stride: False)
+    await until(lambda: slow.peer.video.dropped > 0, within=10, what="its picture is dropped")
+    shown = len(quick.pictures)
+    await until(lambda: len(quick.pictures) > shown + 10, within=10, what="the other sees on")
+    assert quick.peer.video.dropped == 0
+    monkeypatch.undo()
+    shown = len(slow.pictures)
+    await until(lambda: len(slow.pictures) > shown + 10, within=10, what="the picture comes back")
+    for viewer in (slow, quick):
+        await viewer.close()
 
 
 async def test_a_viewer_that_cannot_decode_gets_a_key_frame_for_all(room: Room) -> None:
@@ -196,12 +220,15 @@ async def test_sender_reports_tell_when_a_frame_was_captured(room: Room) -> None
     ages: dict[int, float] = {}
 
     def note() -> bool:
-        payload_types = {struct.unpack_from("!I", p, 8)[0]: p[1] & 0x7F for p in viewer.rtp}
         for data in viewer.rtcp:
             for report in RtcpPacket.parse(data):
-                if isinstance(report, RtcpSrPacket) and report.sender_info.packet_count > 3:
-                    late = current_ntp_time() - report.sender_info.ntp_timestamp
-                    ages[payload_types[report.ssrc]] = late / 2**32
+                if not isinstance(report, RtcpSrPacket) or report.sender_info.packet_count <= 3:
+                    continue
+                packet, arrived = viewer.latest[report.ssrc]
+                payload_type, (rtp_time,) = packet[1] & 0x7F, struct.unpack_from("!I", packet, 4)
+                later = (report.sender_info.rtp_timestamp - rtp_time + 2**31) % 2**32 - 2**31
+                captured = report.sender_info.ntp_timestamp / 2**32 - later / CLOCK_RATES[payload_type]
+                ages[payload_type] = arrived - captured
         viewer.rtcp.clear()
         return len(ages) == 2
 

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import time
+
+from streamserver.capture.frames import EncodedFrame
+from streamserver.webrtc.flow import Flow
+from tests.webrtc.room import HandStream
+
+
+class Drain:
+    def __init__(self) -> None:
+        self.numbers: list[int] = []
+
+    def deliver(self, frame: EncodedFrame) -> None:
+        self.numbers.append(frame.data[0])
+
+    def discard(self) -> None:
+        self.numbers.clear()
+
+
+def frame(number: int, *, keyframe: bool = False) -> EncodedFrame:
+    return EncodedFrame(bytes([number]), keyframe, number * 3000, time.monotonic())
+
+
+def running(stream: HandStream | None) -> tuple[Flow, Drain]:
+    drain = Drain()
+    flow = Flow("video", stream, drain)
+    flow.set_ready()
+    flow.set_started()
+    return flow, drain
+
+
+def test_listens_only_while_somebody_gets_something() -> None:
+    stream = HandStream()
+    flow = Flow("video", stream, Drain())
+    assert not stream.places
+    flow.set_started()
+    assert not stream.places, "the viewer cannot decrypt yet"
+    flow.set_ready()
+    assert len(stream.places) == 1
+    assert flow.flowing
+    flow.set_paused(True)
+    assert not stream.places
+    flow.set_disabled(True)
+    flow.set_paused(False)
+    assert not stream.places
+    flow.set_disabled(False)
+    assert len(stream.places) == 1
+    flow.stop()
+    assert not stream.places
+    flow.set_paused(True)
+    flow.set_paused(False)
+    assert not stream.places, "a stopped flow stays stopped"
+
+
+def test_starts_with_a_key_frame() -> None:
+    stream = HandStream()
+    flow, drain = running(stream)
+    stream.deliver(frame(1))
+    stream.deliver(frame(2, keyframe=True))
+    stream.deliver(frame(3))
+    assert (drain.numbers, flow.dropped) == ([2, 3], 1)
+
+
+def test_skips_to_the_next_key_frame_and_asks_for_it() -> None:
+    stream = HandStream()
+    flow, drain = running(stream)
+    stream.deliver(frame(1, keyframe=True))
+    flow.skip_to_keyframe()
+    stream.deliver(frame(2))
+    stream.deliver(frame(3, keyframe=True))
+    assert (drain.numbers, stream.keyframe_requests) == ([1, 3], 1)
+
+
+def test_another_stream_begins_with_a_key_frame_of_its_own() -> None:
+    first, second = HandStream("hd"), HandStream("sd")
+    flow, drain = running(first)
+    first.deliver(frame(1, keyframe=True))
+    flow.set_stream(second)
+    assert (len(first.places), len(second.places), drain.numbers) == (0, 1, [])
+    second.deliver(frame(50))
+    second.deliver(frame(51, keyframe=True))
+    assert drain.numbers == [51]
+
+
+def test_nothing_is_asked_of_a_stream_nobody_listens_to() -> None:
+    stream = HandStream()
+    Flow("video", stream, Drain()).request_keyframe()
+    assert stream.keyframe_requests == 0
+    flow, _ = running(None)
+    flow.request_keyframe()
+    assert not flow.flowing
