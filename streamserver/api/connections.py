@@ -118,7 +118,7 @@ def _with_connection(app: ASGI3Application, connection: Callable[[], Connection]
 class BoundedHttp(H11Protocol):
     """An HTTP connection whose first request head has a deadline, and which the application can see.
 
-    Later ones are bounded by uvicorn's keep-alive timeout, and bodies by `deadlines.py`.
+    Later ones are bounded by uvicorn's keep-alive timeout, and bodies by `layers.BodyDeadline`.
     """
 
     def __init__(
