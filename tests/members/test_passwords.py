@@ -45,7 +45,11 @@ def test_what_is_no_hash_lets_nobody_in(kept: str | None, password: str, hashed:
         assert not verify(kept, password, hashed=hashed)
 
 
-@pytest.mark.parametrize("kept", [None, "plain", neko_hash("neko"), KEPT, "$argon2 damaged"])
+@pytest.mark.parametrize(
+    "kept",
+    [None, "plain", neko_hash("neko"), KEPT, "$argon2 damaged"],
+    ids=["none", "plain", "neko's", "argon2", "damaged"],
+)
 @pytest.mark.parametrize("hashed", [True, False])
 def test_every_check_is_one_argon2_check_and_one_comparison(
     kept: str | None, hashed: bool, monkeypatch: pytest.MonkeyPatch

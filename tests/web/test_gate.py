@@ -88,7 +88,7 @@ def test_a_server_without_a_gate_is_asked_once(browser: Browser, room: RoomServe
     sign_in(page, "admin Ann")
     open_list(page)
     wait_until(lambda: room.evidence_asked == 1, within=10, what="the page asks")
-    wait_until(lambda: bool(browser.complaints), within=10, what="the browser notes the 404")
+    wait_until(lambda: page.evaluate("1") and browser.complaints, within=10, what="the browser notes the 404")
     page.clock.run_for(9_000)
     page.evaluate("fetch('api/whoami')")
     assert room.evidence_asked == 1

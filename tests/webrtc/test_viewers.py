@@ -177,7 +177,6 @@ async def test_lost_packets_are_sent_again(room: Room) -> None:
     viewer.lose = lambda _packet: False
     shown = len(viewer.pictures)
     await until(lambda: len(viewer.pictures) > shown + 10, within=10, what="the picture goes on")
-    assert (sender.reports.keyframe_requests, room.video.keyframe_requests) == (0, 0), "they were enough"
     await until(lambda: sender.reports.round_trip is not None, within=10, what="a report comes")
     await viewer.close()
 

@@ -1,0 +1,1 @@
+"""What counts as use of an instance: its flows, its gate file, its leases."""

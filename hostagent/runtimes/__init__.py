@@ -1,0 +1,1 @@
+"""How an instance runs and sleeps; each runtime says, after probing the machine, what it can do."""

@@ -1,0 +1,1 @@
+"""The decision whether an instance may sleep, and the controller that acts on it."""

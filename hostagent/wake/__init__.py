@@ -1,0 +1,1 @@
+"""The first packet to a sleeping instance wakes it."""
