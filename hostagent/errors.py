@@ -4,7 +4,7 @@ from typing import ClassVar
 
 
 class HostError(Exception):
-    """Something the agent could not or would not do; the message names the thing, the finding, the way out."""
+    """A thing the agent could not or would not do; the message names it, the finding and the way out."""
 
     code: ClassVar[str] = "internal_error"
     status: ClassVar[int] = 500
