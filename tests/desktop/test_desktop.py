@@ -123,7 +123,7 @@ async def test_start_to_stop(account: Account, run_dir: Path, profile: Path) -> 
     assert states[-1] is BrowserState.STOPPED
     wait_until(
         lambda: not [child for child in children if child.is_running() and alive(child.pid)],
-        within=5, what="all of them are gone",
+        within=20, what="all of them are gone",
     )  # fmt: skip
     assert not is_running(desktop.display.name)
     assert not desktop.display.socket.exists()

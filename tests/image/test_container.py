@@ -4,7 +4,7 @@ import asyncio
 import re
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -18,6 +18,7 @@ from tests.network import Namespace
 from tests.waiting import until, wait_until
 
 from .builder import BuiltImage
+from .conftest import SIZE
 from .container import DOCKERS_PROFILE, Container
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -89,8 +90,9 @@ def no_zombie(processes: list[psutil.Process]) -> bool:
 
 
 async def test_a_container_is_used_holds_the_machine_awake_and_stops(
-    image: BuiltImage, network: Namespace
+    image: BuiltImage, network: Namespace, record_property: Callable[[str, object], None]
 ) -> None:
+    record_property(SIZE, image.size)
     with Container(image, network.name, SETTINGS) as container:
         container.start()
         container.wait_until_healthy()

@@ -1,0 +1,16 @@
+"""Every run, and with several at once every worker, has a network of its own.
+
+Interfaces and rules that tests make touch nothing of the machine, and ports taken by others do not matter.
+A browser that one test drives does not see another's cables come and go: it gives up what it loads when the
+network changes.
+"""
+
+import pytest
+
+from tests.own_network import leave_the_machines
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Leave the machine's network; the process that only hands tests to its workers need not."""
+    if not config.getoption("numprocesses", None):
+        leave_the_machines(config)
