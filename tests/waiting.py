@@ -10,9 +10,16 @@ T = TypeVar("T")
 POLL_INTERVAL = 0.02
 """Seconds between two looks at the condition."""
 
+PATIENCE = 3
+"""How much longer than asked a wait lasts before it fails: several tests share a machine that may be slow.
 
-async def until(condition: Callable[[], T], *, within: float, what: str) -> T:
+A deadline ends a wait in vain; where the time is the claim, `exactly` says so.
+"""
+
+
+async def until(condition: Callable[[], T], *, within: float, what: str, exactly: bool = False) -> T:
     """Return the condition's first truthy value; fail naming `what` after `within` seconds."""
+    within = within if exactly else within * PATIENCE
     deadline = time.monotonic() + within
     while not (value := condition()):
         if time.monotonic() > deadline:
@@ -21,8 +28,9 @@ async def until(condition: Callable[[], T], *, within: float, what: str) -> T:
     return value
 
 
-def wait_until(condition: Callable[[], T], *, within: float, what: str) -> T:
+def wait_until(condition: Callable[[], T], *, within: float, what: str, exactly: bool = False) -> T:
     """Do the same without an event loop."""
+    within = within if exactly else within * PATIENCE
     deadline = time.monotonic() + within
     while not (value := condition()):
         if time.monotonic() > deadline:

@@ -49,7 +49,7 @@ async def test_picture_sound_and_data_channel(room: Room) -> None:
         lambda: viewer.messages[-1][:11] == b"\x03\x00\x13" + struct.pack("!II", 3, 4), within=5, what="pong"
     )
     await viewer.close()
-    await until(lambda: bob.media is None, within=5, what="the peer ends when its viewer says goodbye")
+    await until(lambda: bob.media is None, within=5, what="the peer ends at a goodbye", exactly=True)
     assert not bob.state.is_watching
     assert not video.places
 
