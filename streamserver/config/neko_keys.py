@@ -14,7 +14,6 @@ NOT_YET: dict[str, str] = {
     "desktop.unminimize": "the browser's window is kept maximised",
     "desktop.upload_drop": "",
     "desktop.file_chooser_dialog": "",
-    "chat.enabled": "",
     "filetransfer.enabled": "",
     "filetransfer.dir": "",
     "filetransfer.refresh_interval": "",

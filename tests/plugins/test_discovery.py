@@ -54,7 +54,11 @@ def test_files_and_packages_are_found_in_the_order_of_their_names(tmp_path: Path
     (tmp_path / "_private.py").write_text("raise SystemExit")
     (tmp_path / "folder").mkdir()
     discovered = write(tmp_path, alpha=GOOD.replace("NAME", "first"), zulu=GOOD.replace("NAME", "last"))
-    assert [name for name in discovered.found if name != "scaletozero"] == ["first", "packaged", "last"]
+    assert [name for name, found in discovered.found.items() if str(tmp_path) in found.source] == [
+        "first",
+        "packaged",
+        "last",
+    ]
     assert discovered.failures == ()
 
 
