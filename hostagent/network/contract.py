@@ -1,5 +1,8 @@
 """What the lifecycle needs of the network."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
 from typing import Protocol
 
 from hostagent.instances.model import Addresses, InstanceId, InstanceSpec
@@ -24,16 +27,44 @@ class Network(Protocol):
         """Remove every table, link and namespace this agent made on the host."""
 
 
+@dataclass(frozen=True, slots=True)
+class WakePacket:
+    """What is known of a packet to a sleeping instance; the fields that the packet does not have are None."""
+
+    destination: IPv4Address | IPv6Address
+    """The instance's address."""
+    source: IPv4Address | IPv6Address | None = None
+    """None where only the kernel's counter tells that something came."""
+    protocol: int | None = None
+    """The number of RFC 790: 6 for TCP, 17 for UDP, 1 and 58 for ICMP."""
+    source_port: int | None = None
+    destination_port: int | None = None
+
+
+WakeCallback = Callable[[InstanceId, WakePacket], None]
+"""Called on the loop for packets to a trapped instance: for the first at once, for others perhaps; must not block."""
+
+
 class WakeTrap(Protocol):
     """Sees packets to sleeping instances."""
 
+    async def start(self, on_packet: WakeCallback) -> None:
+        """Listen; after `Network.start`. What came while no agent listened calls back in `install`."""
+
+    async def stop(self) -> None:
+        """Listen no longer and leave the kernel's sets as they are: packets are counted for the next start."""
+
     async def install(self, instance: InstanceId, addresses: Addresses, *, hold: bool) -> None:
         """From the return on, any packet to the addresses calls back; with `hold` it waits in the kernel
-        until `release` (for instances that do not run), else it goes on to them.
+        until `release` (for instances that do not run), else it goes on to them. May be called again, also
+        with another `hold`.
         """
 
     async def remove(self, instance: InstanceId) -> None:
-        """Watch no longer; what is held is let go."""
+        """Watch no longer; what is held is let go. Nothing happens when there is no trap."""
 
     async def release(self, instance: InstanceId) -> None:
-        """Let held packets go on: the instance answers again."""
+        """Let held packets go on, and those to come: the instance answers again. `remove` is still to be called."""
+
+    def held(self, instance: InstanceId) -> list[WakePacket]:
+        """Return the packets that wait, oldest first: they name the ports somebody wants to reach."""
