@@ -16,11 +16,8 @@ def parse_duration(value: object) -> float:
     Raises ValueError for anything else: negative, not finite or longer than ten years included.
     """
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError(f"{value!r} is no duration; write it as `1h30m`, `45s` or `250ms`")  # noqa: TRY004 (pydantic)
-    if isinstance(value, str):
-        seconds = _parse_text(value.strip())
-    else:
-        seconds = float(value)
+        raise ValueError(f"{value!r} is no duration; write it as `1h30m`, `45s` or `250ms`")
+    seconds = _parse_text(value.strip()) if isinstance(value, str) else float(value)
     if seconds is None or not math.isfinite(seconds) or not 0 <= seconds <= LONGEST:
         raise ValueError(f"{value!r} is no duration; write it as `1h30m`, `45s` or `250ms`")
     return seconds
