@@ -72,6 +72,15 @@ class LoginBody(SessionBody):
     """The session's token; absent when it is in the cookie."""
 
 
+class ClipboardBody(BaseModel):
+    """What is in the clipboard, as text."""
+
+    text: AbsentText = None
+    """Plain text."""
+    html: AbsentText = None
+    """The same with formatting."""
+
+
 class ControlBody(BaseModel):
     """Who controls (neko: hosts) the browser."""
 

@@ -14,6 +14,7 @@ from streamserver.desktop import account as accounts
 from streamserver.desktop import attached_display, randr
 from streamserver.desktop.backoff import Backoff
 from streamserver.desktop.browser import Browser, BrowserState
+from streamserver.desktop.clipboard import Clipboard
 from streamserver.desktop.cursor import CursorImage
 from streamserver.desktop.display_events import DisplayEvents
 from streamserver.desktop.errors import DesktopError, ScreenRefused
@@ -42,6 +43,7 @@ class Desktop:
 
     Attributes:
         input: pointer and keyboard.
+        clipboard: what is copied and pasted.
         sound: where the browser's sound is; None on a machine without PulseAudio.
         screen: size in px and rate in frames per second.
         cursor_image: what the pointer looks like now.
@@ -82,6 +84,7 @@ class Desktop:
         self._screen_lock = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
         self.input = Input()
+        self.clipboard = Clipboard()
         self.sound: SoundServer | None = None
         self.screen = settings.screen
         self.cursor_image: CursorImage | None = None
@@ -229,6 +232,7 @@ class Desktop:
             events.on_lost = self._lost.set
             self._events = events
             events.start()
+            self.clipboard.attach(self.display)
         except xcffib.XcffibException as error:
             self._disconnect()
             raise DesktopError(f"X display {self.display.name} cannot be used: {error!r}") from error
@@ -236,6 +240,7 @@ class Desktop:
 
     def _disconnect(self, restore: bool = False) -> None:
         self.input.detach(restore=restore)
+        self.clipboard.detach()
         if self._events is not None:
             self._events.stop()
             self._events = None

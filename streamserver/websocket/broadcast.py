@@ -36,6 +36,7 @@ class Broadcaster:
             events.controller_changed.subscribe(self._controller_changed),
             events.settings_changed.subscribe(self._settings_changed),
             self._desktop.on_browser_state.subscribe(self._browser_changed),
+            self._desktop.clipboard.on_changed.subscribe(self._clipboard_changed),
         ]
 
     def detach(self) -> None:
@@ -96,6 +97,12 @@ class Broadcaster:
 
     def _settings_changed(self, actor: Session | None, new: RoomSettings, _old: RoomSettings) -> None:
         self._sessions.broadcast("system/settings", {"id": actor.id if actor else "", **new.to_wire()})
+
+    def _clipboard_changed(self, text: str) -> None:
+        """Tell whoever controls the browser, as what is copied in it may be nobody else's business."""
+        controller = self._sessions.controller
+        if controller is not None and controller.profile.can_access_clipboard:
+            controller.send("clipboard/updated", {"text": text})
 
     def _browser_changed(self, state: BrowserState) -> None:
         """Tell everybody why the picture is empty for a moment; not neko's, whose clients ignore it."""

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from streamserver.sessions.control import ControlDecision, may_control, release_control, request_control
 from streamserver.websocket.client import Client, Room
-from streamserver.websocket.messages import Button, Key, Paste, Payload, Position, Scroll, decode
+from streamserver.websocket.messages import Button, Key, Payload, Position, Scroll, decode
 from streamserver.websocket.ports import InputPort
 
 CONTROL_L = 0xFFE3
@@ -33,14 +33,14 @@ async def release(room: Room, client: Client, payload: Payload) -> None:
 async def move(room: Room, client: Client, payload: Payload) -> None:
     """`control/move`."""
     position = decode(Position, payload)
-    if _takes(room, client):
+    if takes_control(room, client):
         _move(room, client, (position.x, position.y))
 
 
 async def scroll(room: Room, client: Client, payload: Payload) -> None:
     """`control/scroll`."""
     wheel = decode(Scroll, payload)
-    if _takes(room, client):
+    if takes_control(room, client):
         room.desktop.input.scroll(*wheel.deltas, control_key=wheel.control_key)
 
 
@@ -53,7 +53,7 @@ def _press_button(pointer: InputPort, code: int) -> None:
 def _button(act: Callable[[InputPort, int], None]) -> Handler:
     async def handle(room: Room, client: Client, payload: Payload) -> None:
         button = decode(Button, payload)
-        if _takes(room, client):
+        if takes_control(room, client):
             _move(room, client, button.position)
             act(room.desktop.input, button.code)
 
@@ -63,7 +63,7 @@ def _button(act: Callable[[InputPort, int], None]) -> Handler:
 def _key(act: Callable[[InputPort, int], None]) -> Handler:
     async def handle(room: Room, client: Client, payload: Payload) -> None:
         key = decode(Key, payload)
-        if _takes(room, client):
+        if takes_control(room, client):
             _move(room, client, key.position)
             act(room.desktop.input, key.keysym)
 
@@ -72,25 +72,13 @@ def _key(act: Callable[[InputPort, int], None]) -> Handler:
 
 def _shortcut(letter: str) -> Handler:
     async def handle(room: Room, client: Client, payload: Payload) -> None:
-        if _takes(room, client):
+        if takes_control(room, client):
             room.desktop.input.keypress(CONTROL_L, ord(letter))
 
     return handle
 
 
-async def paste(room: Room, client: Client, payload: Payload) -> None:
-    """`control/paste`: Ctrl+V of what the browser's clipboard has. A text is not put there yet, and so
-    not pasted either: another one would come out."""
-    text = decode(Paste, payload).text
-    if not _takes(room, client):
-        return
-    if text:
-        client.note("pasting a text is not supported, as there is no clipboard yet")
-        return
-    room.desktop.input.keypress(CONTROL_L, ord("v"))
-
-
-def _takes(room: Room, client: Client) -> bool:
+def takes_control(room: Room, client: Client) -> bool:
     """Take control if the rules allow; return whether this client has it now."""
     client.session.last_input = room.clock()
     if client.session.is_controller and may_control(client.session, room.sessions.room):
@@ -122,6 +110,5 @@ HANDLERS: Mapping[str, Handler] = {
     "control/cut": _shortcut("x"),
     "control/copy": _shortcut("c"),
     "control/select_all": _shortcut("a"),
-    "control/paste": paste,
 }
 """Each event and what it does."""

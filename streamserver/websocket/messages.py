@@ -146,7 +146,7 @@ class Key(_AtPosition):
 
 
 class Paste(WireModel):
-    """`control/paste`."""
+    """`control/paste` and `clipboard/set`."""
 
     text: str = ""
 

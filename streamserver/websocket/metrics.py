@@ -30,6 +30,7 @@ CLIENT_EVENTS = frozenset(
         "control/select_all",
         "control/paste",
         "screen/set",
+        "clipboard/set",
         "send/unicast",
         "send/broadcast",
     ]
@@ -57,6 +58,7 @@ SERVER_EVENTS = frozenset(
         "control/host",
         "control/request",
         "screen/updated",
+        "clipboard/updated",
         "send/unicast",
         "send/broadcast",
     ]

@@ -9,6 +9,7 @@ from pydantic import JsonValue
 
 from streamserver.config.types import ScreenSize
 from streamserver.desktop.browser import BrowserState
+from streamserver.desktop.clipboard import ClipboardText
 from streamserver.sessions.model import MediaPeer, Session
 from streamserver.signals import Signal
 from streamserver.webrtc.signaling import AudioRequest, AudioStatus, Provide, VideoRequest, VideoStatus
@@ -42,12 +43,27 @@ class InputPort(Protocol):
         """Release everything."""
 
 
+class ClipboardPort(Protocol):
+    """The desktop's clipboard; `streamserver.desktop.clipboard.Clipboard`."""
+
+    @property
+    def on_changed(self) -> Signal[[str]]:
+        """Another text is in it."""
+
+    async def write(self, content: ClipboardText, /) -> None:
+        """Put something in. Raises `ClipboardError`."""
+
+
 class DesktopPort(Protocol):
     """The desktop; `streamserver.desktop.desktop.Desktop`."""
 
     @property
     def input(self) -> InputPort:
         """Pointer and keyboard."""
+
+    @property
+    def clipboard(self) -> ClipboardPort:
+        """What is copied and pasted."""
 
     @property
     def screen(self) -> ScreenSize:

@@ -14,6 +14,7 @@ from streamserver.desktop.errors import ScreenRefused
 from streamserver.sessions.model import Session
 from streamserver.signals import Signal
 from streamserver.webrtc.signaling import AudioRequest, Provide, VideoRequest
+from tests.stand_ins import ClipboardStandIn
 
 
 class InputStandIn:
@@ -34,6 +35,7 @@ class DesktopStandIn:
 
     def __init__(self) -> None:
         self.input = InputStandIn()
+        self.clipboard = ClipboardStandIn()
         self.screen = ScreenSize(1280, 720, 30)
         self.on_screen_changed: Signal[[ScreenSize]] = Signal("screen_changed")
         self.browser_state = BrowserState.RUNNING

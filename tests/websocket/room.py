@@ -38,6 +38,7 @@ from streamserver.webrtc.signaling import (
     VideoStatus,
 )
 from streamserver.websocket.manager import WebSocketManager
+from tests.stand_ins import ClipboardStandIn
 
 Message = dict[str, Any]
 """A message as JSON gives it."""
@@ -87,6 +88,7 @@ class RecordingDesktop:
 
     def __init__(self) -> None:
         self.input = RecordingInput()
+        self.clipboard = ClipboardStandIn()
         self.screen = ScreenSize(1280, 720, 30)
         self.on_screen_changed: Signal[[ScreenSize]] = Signal("screen_changed")
         self.browser_state = BrowserState.RUNNING

@@ -166,7 +166,7 @@ INPUT: list[tuple[Message, list[tuple[object, ...]]]] = [
     ({"event": "control/select_all"}, [("keypress", 0xFFE3, ord("a"))]),
     ({"event": "control/paste", "payload": {}}, [("keypress", 0xFFE3, ord("v"))]),
     ({"event": "control/paste", "payload": None}, [("keypress", 0xFFE3, ord("v"))]),
-    ({"event": "control/paste", "payload": {"text": "not yet"}}, []),
+    ({"event": "control/paste", "payload": {"text": "new"}}, [("keypress", 0xFFE3, ord("v"))]),
     ({"event": "control/move", "payload": {"X": 3, "Y": None, "more": 1}}, [("move", 3, 0)]),
     ({"event": "control/move", "payload": {"x": "3", "y": 4}}, []),
     ({"event": "control/move", "payload": {"x": 1.5, "y": 4}}, []),
