@@ -48,7 +48,7 @@ ENV LANG=C.UTF-8 \
 USER catnap
 WORKDIR /var/lib/catnap
 VOLUME ["/var/lib/catnap/profile"]
-EXPOSE 8080/tcp 59000/udp
+EXPOSE 8080/tcp 59000/udp 59000/tcp
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s --retries=3 CMD ["catnap-health"]
 ENTRYPOINT ["/usr/bin/tini", "--", "catnap"]

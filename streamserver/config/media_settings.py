@@ -8,7 +8,14 @@ from annotated_types import Ge, Le
 from pydantic import Field, JsonValue, SecretStr, field_validator
 
 from streamserver.config.section import Section
-from streamserver.config.types import DefaultText, Form, IpAddress, Screen, ScreenSize, Unit
+from streamserver.config.sharing_settings import (
+    BroadcastSettings,
+    InputSettings,
+    MicrophoneSettings,
+    ScreencastSettings,
+    WebcamSettings,
+)
+from streamserver.config.types import DefaultText, Form, HttpUrl, IpAddress, Screen, ScreenSize, Unit
 
 
 def default_user() -> str:
@@ -157,3 +164,15 @@ class WebRTCSettings(Section):
     """UDP port for the media of all viewers; 0 is any free one."""
     nat1to1: tuple[IpAddress, ...] = ()
     """Addresses under which viewers reach this server, when they are not those of its interfaces."""
+    tcpmux: Annotated[
+        int | None,
+        Ge(0),
+        Le(65535),
+        Form("a whole number"),
+        DefaultText("the number of webrtc.udpmux"),
+    ] = None
+    """TCP port for viewers whose network blocks UDP; 0: none."""
+    ip_retrieval_url: HttpUrl = ""
+    """Page that shows our public address as plain text, asked at start; viewers are told it beside the
+    others. Not asked when `webrtc.nat1to1` is set. neko asks https://checkip.amazonaws.com if nothing is
+    set."""

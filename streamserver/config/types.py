@@ -174,6 +174,14 @@ def _origin(value: str) -> str:
     return f"{parts.scheme}://{host}" + (f":{port}" if port is not None else "")
 
 
+def _http_url(value: str) -> str:
+    if value:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+            raise ValueError("not a URL of http or https")
+    return value
+
+
 def _ip(value: str) -> str:
     return str(ipaddress.ip_address(value.strip()))
 
@@ -221,6 +229,9 @@ Origin = Annotated[
     str, AfterValidator(_origin), Form("origins such as https://example.org or http://localhost:3000, or *")
 ]
 """A web origin, or `*` for every one."""
+
+HttpUrl = Annotated[str, AfterValidator(_http_url), Form("a URL of http or https, or nothing")]
+"""A page."""
 
 IpAddress = Annotated[str, AfterValidator(_ip), Form("IPv4 or IPv6 addresses")]
 """An IP address in its usual form."""

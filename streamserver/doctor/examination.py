@@ -15,6 +15,7 @@ from streamserver.doctor.finding import Finding
 from streamserver.doctor.server_checks import (
     check_codecs,
     check_control_file,
+    check_media_tcp_port,
     check_run_directory,
     check_tcp_port,
     check_udp_port,
@@ -34,4 +35,5 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield check_codecs()
     yield check_tcp_port(settings)
     yield check_udp_port(settings)
+    yield check_media_tcp_port(settings)
     yield check_control_file(settings)

@@ -44,6 +44,15 @@ def check_udp_port(settings: Settings) -> Finding:
     return _check_port("UDP port", socket.SOCK_DGRAM, "0.0.0.0", settings.webrtc.udpmux, "webrtc.udpmux")  # noqa: S104
 
 
+def check_media_tcp_port(settings: Settings) -> Finding:
+    """Try to listen where media goes when a network blocks UDP."""
+    webrtc = settings.webrtc
+    port = webrtc.udpmux if webrtc.tcpmux is None else webrtc.tcpmux
+    if webrtc.tcpmux == 0:
+        return ok("media by TCP", "off (webrtc.tcpmux)")
+    return _check_port("media by TCP", socket.SOCK_STREAM, "0.0.0.0", port, "webrtc.tcpmux")  # noqa: S104
+
+
 def _check_port(part: str, kind: socket.SocketKind, host: str, port: int, key: str) -> Finding:
     where = f"{host}:{port}"
     try:

@@ -11,6 +11,9 @@ from aioice.candidate import candidate_foundation, candidate_priority
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
+_TCP_PREFERENCE, _PASSIVE, _MAX_OTHER = 90, 4, 8191
+"""RFC 6544 §4.2: below any UDP candidate; passive is the better direction of a host that is waited for."""
+
 MAX_CANDIDATES = 16
 """A machine with more addresses than this advertises the first ones; see `webrtc.nat1to1`."""
 
@@ -39,9 +42,13 @@ def usable(addresses: Iterable[Address], *, ipv6: bool) -> list[Address]:
     return list(kept)
 
 
-def host_candidates(addresses: Sequence[Address], port: int) -> list[Candidate]:
-    """Make one UDP host candidate per address, the first with the highest priority (RFC 8445 §5.1.2)."""
-    return [
+def host_candidates(addresses: Sequence[Address], port: int, tcp_port: int | None = None) -> list[Candidate]:
+    """Make one UDP host candidate per address, the first with the highest priority (RFC 8445 §5.1.2).
+
+    With `tcp_port` there is a passive TCP candidate per address behind them (RFC 6544 §4.2).
+    """
+    offered = addresses[:MAX_CANDIDATES]
+    candidates = [
         Candidate(
             foundation=candidate_foundation("host", "udp", str(address)),
             component=1,
@@ -51,5 +58,20 @@ def host_candidates(addresses: Sequence[Address], port: int) -> list[Candidate]:
             port=port,
             type="host",
         )
-        for preference, address in enumerate(addresses[:MAX_CANDIDATES])
+        for preference, address in enumerate(offered)
     ]
+    if tcp_port is not None:
+        candidates += [
+            Candidate(
+                foundation=candidate_foundation("host", "tcp", str(address)),
+                component=1,
+                transport="tcp",
+                priority=_TCP_PREFERENCE << 24 | (_PASSIVE << 13 | _MAX_OTHER - preference) << 8 | 255,
+                host=str(address),
+                port=tcp_port,
+                type="host",
+                tcptype="passive",
+            )
+            for preference, address in enumerate(offered)
+        ]
+    return candidates

@@ -10,19 +10,33 @@ import asyncio
 import secrets
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 from aioice import Candidate, ConnectionClosed
 
+from .agents import Agents
 from .consent import Consent, Freshness
+from .paths import Path
+from .rate_limit import RateLimit
 from .stun import Check, IntegrityKey, binding_request
-from .udp_mux import Path, SocketAddress, UdpMux
 
 INBOX_LIMIT = 256
 """Datagrams that wait for DTLS; more are dropped (a handshake has ten, a viewer's RTCP two a second)."""
 
-REMEMBERED_CHECKS = 64
-"""Transaction ids kept per viewer to recognise a replayed check: 30 s of them and more."""
+REMEMBERED_CHECKS = 256
+"""Transaction ids kept per viewer to recognise a replayed check: ten minutes of them. An older one can renew
+consent, but not move the media: see `_follow`."""
+
+OWN_CHECKS = (10.0, 20)
+"""Checks of our own to a viewer, per second on average and at once: they go where a check came from, which
+whoever recorded one can forge."""
+
+DTLS_BUDGET = (2000.0, 2000)
+"""Datagrams of DTLS taken from a viewer, per second on average and at once: 1000 movements of a mouse and
+their acknowledgements."""
+
+RTCP_BUDGET = (200.0, 400)
+"""Packets of RTCP taken from a viewer, per second on average and at once; a browser sends up to 30."""
 
 MAX_PINGED_PATHS = 4
 """Paths, latest first, that get a check of our own when we try to bring a viewer back."""
@@ -39,11 +53,11 @@ class LiteConnection:
 
     `on_path_change()` is called when media goes to another address from now on; `on_delivery(first_byte)`
     when a datagram is handed to DTLS, which by then has dealt with all earlier ones. `bytes_received`,
-    `bytes_sent` count payload of UDP.
+    `bytes_sent` count payload of UDP, or of TCP's frames.
     """
 
-    def __init__(self, mux: UdpMux, candidates: Sequence[Candidate]) -> None:
-        self._mux = mux
+    def __init__(self, agents: Agents, candidates: Sequence[Candidate]) -> None:
+        self._agents = agents
         self._candidates = list(candidates)
         self.local_candidates: list[Candidate] = []
         self.remote_candidates: list[Candidate] = []
@@ -52,7 +66,7 @@ class LiteConnection:
         self.remote_username: str | None = None
         self.remote_password: str | None = None
         self.remote_is_lite = False
-        self.paths: dict[SocketAddress, Path] = {}
+        self.paths: set[Path] = set()
         self.consent = Consent(time.monotonic())
         self.checked = False
         self.bytes_received = 0
@@ -61,14 +75,19 @@ class LiteConnection:
         self.on_path_change: Callable[[], None] = _ignore
         self.on_delivery: Callable[[int], None] | None = None
         self._selected: Path | None = None
+        self._nominated: Path | None = None
         self._inbox: deque[bytes] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._closed = asyncio.Event()
         self._reachable = asyncio.Event()
-        self._seen: OrderedDict[bytes, SocketAddress] = OrderedDict()
-        self._own_checks: OrderedDict[bytes, None] = OrderedDict()
+        self._seen: OrderedDict[bytes, Hashable] = OrderedDict()
+        self._own_checks: OrderedDict[bytes, Path] = OrderedDict()
         self._answered_at = float("-inf")
         self._tie_breaker = secrets.randbits(64)
+        now = time.monotonic()
+        self._checking = RateLimit(*OWN_CHECKS, now)
+        self._dtls = RateLimit(*DTLS_BUDGET, now)
+        self._rtcp = RateLimit(*RTCP_BUDGET, now)
 
     # What aiortc calls.
 
@@ -131,13 +150,13 @@ class LiteConnection:
         """
         if self._selected is None or self._closed.is_set():
             raise ConnectionError("there is no path to the viewer")
-        self._mux.send(data, self._selected)
+        self._selected.send(data)
         self.bytes_sent += len(data)
 
     @property
     def writable(self) -> bool:
         """Whether the system takes datagrams now."""
-        return self._mux.writable
+        return self._selected is None or self._selected.writable
 
     def send_segments(self, data: memoryview, stride: int) -> bool:
         """Send datagrams of `stride` bytes, of which the last may be shorter; without a path they are lost.
@@ -146,14 +165,14 @@ class LiteConnection:
         """
         if self._selected is None:
             return True
-        if not self._mux.send_segments(data, stride, self._selected):
+        if not self._selected.send_segments(data, stride):
             return False
         self.bytes_sent += len(data)
         return True
 
     def send_now(self, data: bytes) -> bool:
         """Send one datagram, if there is a path and the system takes it."""
-        if self._selected is None or not self._mux.send(data, self._selected):
+        if self._selected is None or not self._selected.send(data):
             return False
         self.bytes_sent += len(data)
         return True
@@ -174,9 +193,9 @@ class LiteConnection:
         """The path that media goes out on."""
         return self._selected
 
-    def accepts(self, check: Check, remote: SocketAddress) -> bool:
+    def accepts(self, check: Check, source: Hashable) -> bool:
         """Refuse a check whose transaction id came from another address before: it is a replay."""
-        if self._seen.setdefault(check.transaction_id, remote) != remote:
+        if self._seen.setdefault(check.transaction_id, source) != source:
             return False
         if len(self._seen) > REMEMBERED_CHECKS:
             self._seen.popitem(last=False)
@@ -187,31 +206,44 @@ class LiteConnection:
         self._alive(path)
         if check.local_ufrag == self.local_username.encode():
             self._drop_old_usernames()
+        if check.use_candidate:
+            self._nominated = path
         if self._selected is None:
             # Waiting for the nomination would cost one more round of checks, 50 ms.
             self._selected = path
             self._reachable.set()
-        elif path is not self._selected and (check.use_candidate or self._selected_is_gone()):
-            self._selected = path
-            self.on_path_change()
+        elif self._wants(path):
+            self._follow(path)
 
     def answer_received(self, path: Path, answer: Check) -> None:
-        """Renew consent by an answer to a check that we sent."""
-        if self.remote_password is None or answer.transaction_id not in self._own_checks:
+        """Renew consent by an answer to a check that we sent there, and go there if that is what it was
+        for."""
+        if self.remote_password is None or self._own_checks.get(answer.transaction_id) is not path:
             return
         if answer.authentic(IntegrityKey(self.remote_password)):
             del self._own_checks[answer.transaction_id]
             self._alive(path)
             self._answered_at = path.checked_at
+            if self._wants(path):
+                self._select(path)
 
-    def data_received(self, path: Path, data: bytes) -> None:
-        """Queue a datagram for DTLS."""
+    def data_received(self, path: Path, data: memoryview) -> None:
+        """Queue a datagram for DTLS, unless the viewer sends more than it can have reason to."""
         self.bytes_received += len(data)
-        if len(self._inbox) >= INBOX_LIMIT:
-            self.overflowed += 1
+        if data[0] < 64:
+            budget = self._dtls
+        elif len(data) > 1 and 192 <= data[1] <= 223:  # RTCP: RFC 5761 §4
+            budget = self._rtcp
+        else:
+            self._agents.dropped["unwanted_media"] += 1  # we receive none
             return
-        self._inbox.append(data)
-        self._wake()
+        if not budget.allow(time.monotonic()):
+            self._agents.dropped["over_budget"] += 1
+        elif len(self._inbox) >= INBOX_LIMIT:
+            self.overflowed += 1
+        else:
+            self._inbox.append(bytes(data))
+            self._wake()
 
     # What the peer and the sweep call.
 
@@ -237,29 +269,21 @@ class LiteConnection:
         """Send the viewer a check on its latest paths: a browser that gave up answers, and checks again
         itself.
         """
-        if self.remote_username is None or self.remote_password is None or self.closed:
-            return
-        key = IntegrityKey(self.remote_password)
-        username = f"{self.remote_username}:{self.local_username}"
-        latest = sorted(self.paths.values(), key=lambda path: path.checked_at, reverse=True)
+        latest = sorted(self.paths, key=lambda path: path.checked_at, reverse=True)
         for path in latest[:MAX_PINGED_PATHS]:
-            transaction_id = secrets.token_bytes(12)
-            self._own_checks[transaction_id] = None
-            if len(self._own_checks) > REMEMBERED_CHECKS:
-                self._own_checks.popitem(last=False)
-            self._mux.send(
-                binding_request(transaction_id, username, PRIORITY_PRFLX, self._tie_breaker, key), path
-            )
+            self._check(path)
 
     def shut(self) -> None:
         """Close without waiting for anything; whoever waits on us gets its ConnectionError."""
         if self._closed.is_set():
             return
         self._closed.set()
-        self._mux.unregister(self.local_username)
+        self._agents.unregister(self.local_username)
         self._drop_old_usernames()
-        self._mux.forget(self)
-        self._selected = None
+        for path in tuple(self.paths):
+            path.drop()
+        self._selected = self._nominated = None
+        self._own_checks.clear()
         self._inbox.clear()
         self.on_delivery = None
         self.on_path_change = _ignore
@@ -271,13 +295,46 @@ class LiteConnection:
         self.checked = True
         self.consent.renew(now)
 
-    def _selected_is_gone(self) -> bool:
+    def _wants(self, path: Path) -> bool:
+        """Whether media should go there: the viewer says so, or the present way is dead."""
         selected = self._selected
+        if path is selected or path not in self.paths:
+            return False
         return (
-            selected is None
-            or selected.remote not in self.paths
+            path is self._nominated
+            or selected not in self.paths
+            or selected is None
             or time.monotonic() - selected.checked_at > SILENT_PATH
         )
+
+    def _follow(self, path: Path) -> None:
+        """Go to another address once the viewer itself answers from there.
+
+        A check alone may be a recorded one: whoever has it could direct the media elsewhere. Before the
+        viewer's answer there is no password to ask it with, and nothing worth directing.
+        """
+        if self.remote_password is None:
+            self._select(path)
+        else:
+            self._check(path)
+
+    def _select(self, path: Path) -> None:
+        self._selected = path
+        self.on_path_change()
+
+    def _check(self, path: Path) -> None:
+        """Send a check of our own on the path, if the viewer's answer told us how and it is not too often."""
+        if self.remote_username is None or self.remote_password is None or self.closed:
+            return
+        if not self._checking.allow(time.monotonic()):
+            return
+        transaction_id = secrets.token_bytes(12)
+        self._own_checks[transaction_id] = path
+        if len(self._own_checks) > REMEMBERED_CHECKS:
+            self._own_checks.popitem(last=False)
+        username = f"{self.remote_username}:{self.local_username}"
+        key = IntegrityKey(self.remote_password)
+        path.send(binding_request(transaction_id, username, PRIORITY_PRFLX, self._tie_breaker, key))
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -285,15 +342,15 @@ class LiteConnection:
 
     def _new_credentials(self) -> tuple[str, str]:
         """Draw and register a user name fragment and a password (RFC 8445 §5.3: 24 and 128 bits at least)."""
-        while self._mux.knows(ufrag := secrets.token_hex(4)):
+        while self._agents.knows(ufrag := secrets.token_hex(4)):
             pass
         password = secrets.token_hex(16)
-        self._mux.register(ufrag, IntegrityKey(password), self)
+        self._agents.register(ufrag, IntegrityKey(password), self)
         return ufrag, password
 
     def _drop_old_usernames(self) -> None:
         for username in self._old_usernames:
-            self._mux.unregister(username)
+            self._agents.unregister(username)
         self._old_usernames.clear()
 
 

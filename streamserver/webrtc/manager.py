@@ -14,17 +14,19 @@ from streamserver.logs import get_logger
 from streamserver.sessions.model import Session, SessionId
 
 from . import aiortc_seam as seam
-from .addresses import host_candidates, interface_addresses, usable
+from .addresses import Address, host_candidates, interface_addresses, usable
 from .consent import SWEEP_INTERVAL, Stop, StopDetector
 from .control_channel import ControlChannel
 from .cursor import CursorBroadcast
 from .errors import SignalError, WebRTCError
 from .fan_out import FanOut
+from .ice_lite import LiteConnection
 from .metrics import SessionFigures, WebRTCMetrics
 from .peer import CLOSE_TIMEOUT, Peer, PeerState
+from .ports import Ports
+from .public_address import PublicAddressError, public_address
 from .signaling import AudioRequest, IceServer, Provide, VideoRequest
 from .surroundings import CaptureLike, DesktopLike
-from .udp_mux import UdpMux
 
 if TYPE_CHECKING:
     from aioice import Candidate
@@ -59,7 +61,9 @@ class WebRTCManager:
         self._capture = capture
         self._sessions = sessions
         self._desktop = desktop
-        self._mux: UdpMux | None = None
+        self._ports: Ports | None = None
+        self._public: Address | None = None
+        self._asking: asyncio.Task[None] | None = None
         self._fan_out = FanOut()
         self._peers: set[Peer] = set()
         self._figures: dict[SessionId, SessionFigures] = {}
@@ -68,12 +72,17 @@ class WebRTCManager:
         self._reviver: asyncio.Task[None] | None = None
         self._cursor: CursorBroadcast | None = None
         self._unsubscribe = sessions.events.deleted.subscribe(self._session_deleted)
-        registry.register(WebRTCMetrics(self._figures.items, lambda: self._mux))
+        registry.register(WebRTCMetrics(self._figures.items, lambda: self._ports))
 
     @property
     def port(self) -> int:
         """The UDP port in use; 0 before `start`."""
-        return self._mux.port if self._mux is not None else 0
+        return self._ports.udp.port if self._ports is not None else 0
+
+    @property
+    def tcp_port(self) -> int:
+        """The TCP port in use; 0 before `start`, and where there is none."""
+        return self._ports.tcp.port if self._ports is not None and self._ports.tcp is not None else 0
 
     @property
     def video_ids(self) -> list[str]:
@@ -90,12 +99,14 @@ class WebRTCManager:
         seam.verify()
         if not self._settings.icelite:
             log.warning("webrtc.icelite is false, but ICE-lite is used: it is the only way for now")
-        self._mux = UdpMux.bind(self._settings.udpmux)
-        self._mux.start()
+        self._ports = Ports.bind(self._settings.udpmux, self._settings.tcpmux)
+        await self._ports.start()
+        if self._settings.ip_retrieval_url and not self._settings.nat1to1:
+            self._asking = asyncio.create_task(self._ask_public_address(), name="webrtc public address")
         self._cursor = CursorBroadcast(self._desktop, self._open_channels)
         self._sweeper = asyncio.create_task(self._sweep(), name="webrtc consent sweep")
-        addresses = [candidate.host for candidate in self._candidates(self._mux)]
-        log.info("viewers connect by UDP", port=self.port, addresses=addresses)
+        addresses = list(dict.fromkeys(candidate.host for candidate in self._candidates(self._ports)))
+        log.info("viewers connect by UDP", port=self.port, tcp_port=self.tcp_port, addresses=addresses)
 
     async def stop(self) -> None:
         """Close all peers and give the port back."""
@@ -104,16 +115,16 @@ class WebRTCManager:
             peer.close("shutdown")
         if self._closing:
             await asyncio.wait(self._closing, timeout=CLOSE_TIMEOUT + 1)
-        for task in (self._sweeper, self._reviver):
+        for task in (self._sweeper, self._reviver, self._asking):
             if task is not None:
                 task.cancel()
                 await asyncio.wait((task,))
         self._fan_out.close()
         if self._cursor is not None:
             self._cursor.close()
-        if self._mux is not None:
-            self._mux.close()
-            self._mux = None
+        if self._ports is not None:
+            self._ports.close()
+            self._ports = None
 
     async def create_peer(self, session: Session, video: VideoRequest, audio: AudioRequest) -> Provide:
         """Make the session's WebRTC connection, in the place of the one it had, and return our offer.
@@ -121,14 +132,15 @@ class WebRTCManager:
         Raises:
             SignalError: there is no such stream, or the session ended meanwhile.
         """
-        if self._mux is None or self._cursor is None:
+        if self._asking is not None and not self._asking.done():
+            await asyncio.wait((self._asking,))
+        if self._ports is None or self._cursor is None:
             raise WebRTCError("create_peer before start or after stop")
         peer = Peer(
             session,
             self._capture,
             self._desktop,
-            self._mux,
-            self._candidates(self._mux),
+            LiteConnection(self._ports.agents, self._candidates(self._ports)),
             self._fan_out,
             video=video,
             audio=audio,
@@ -157,12 +169,27 @@ class WebRTCManager:
         if self._cursor is not None:
             self._cursor.moved(session, x, y)
 
-    def _candidates(self, mux: UdpMux) -> list[Candidate]:
+    def _candidates(self, ports: Ports) -> list[Candidate]:
         """List the addresses of now: networks come and go while a server runs."""
         if self._settings.nat1to1:
-            mapped = [ipaddress.ip_address(address) for address in self._settings.nat1to1]
-            return host_candidates(mapped, mux.port)
-        return host_candidates(usable(interface_addresses(), ipv6=mux.ipv6), mux.port)
+            told = [ipaddress.ip_address(address) for address in self._settings.nat1to1]
+        else:
+            told = usable(interface_addresses(), ipv6=ports.udp.ipv6)
+            if self._public is not None and self._public not in told:
+                told.insert(0, self._public)
+        return host_candidates(told, ports.udp.port, ports.tcp.port if ports.tcp is not None else None)
+
+    async def _ask_public_address(self) -> None:
+        try:
+            self._public = await public_address(self._settings.ip_retrieval_url)
+        except PublicAddressError as error:
+            log.warning(
+                "the public address is not known; viewers are told the interfaces' addresses: "
+                "set webrtc.nat1to1 if they do not reach these",
+                reason=str(error),
+            )
+        else:
+            log.info("public address", address=str(self._public))
 
     def _ice_servers(self) -> list[IceServer]:
         return [

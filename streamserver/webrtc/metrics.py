@@ -13,7 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from .peer import Peer
-from .udp_mux import UdpMux
+from .ports import Ports
 
 
 @dataclass(slots=True)
@@ -94,10 +94,10 @@ class WebRTCMetrics(Collector):
     """Turns the figures of all sessions and of the socket into series."""
 
     def __init__(
-        self, figures: Callable[[], Iterable[tuple[str, SessionFigures]]], mux: Callable[[], UdpMux | None]
+        self, figures: Callable[[], Iterable[tuple[str, SessionFigures]]], ports: Callable[[], Ports | None]
     ):
         self._figures = figures
-        self._mux = mux
+        self._ports = ports
 
     def describe(self) -> Iterable[Metric]:
         """Name nothing beforehand: there are no series before there is a session."""
@@ -131,7 +131,9 @@ class WebRTCMetrics(Collector):
         )
         for session, _, peer in peers:
             listeners.add_metric([session, peer.video_status.id], float(peer.video.flow.flowing))
-            used.add_metric([session, "udp"], len(peer.connection.paths))
+            protocols = Counter(path.protocol for path in peer.connection.paths)
+            for protocol in ("udp", "tcp"):
+                used.add_metric([session, protocol], protocols[protocol])
         yield listeners
         yield used
         yield from self._socket()
@@ -149,17 +151,25 @@ class WebRTCMetrics(Collector):
         return family
 
     def _socket(self) -> Iterator[Metric]:
-        mux = self._mux()
-        if mux is None:
+        ports = self._ports()
+        if ports is None:
             return
+        udp, tcp = ports.udp, ports.tcp
         yield GaugeMetricFamily(
-            "catnap_webrtc_paths", "Addresses that belong to viewers.", value=mux.path_count
+            "catnap_webrtc_paths",
+            "Addresses and connections that belong to viewers.",
+            value=udp.path_count + (tcp.path_count if tcp is not None else 0),
         )
-        yield CounterMetricFamily("catnap_webrtc_datagrams_received", "Datagrams read.", value=mux.received)
-        yield CounterMetricFamily("catnap_webrtc_datagrams_sent", "Datagrams sent.", value=mux.sent)
+        yield CounterMetricFamily("catnap_webrtc_datagrams_received", "Datagrams read.", value=udp.received)
+        yield CounterMetricFamily("catnap_webrtc_datagrams_sent", "Datagrams sent.", value=udp.sent)
+        yield CounterMetricFamily(
+            "catnap_webrtc_checks_verified",
+            "STUN messages whose HMAC was computed.",
+            value=ports.agents.verified,
+        )
         dropped = CounterMetricFamily(
             "catnap_webrtc_datagrams_dropped", "Datagrams thrown away, by reason.", labels=["reason"]
         )
-        for reason, count in mux.dropped.items():
+        for reason, count in ports.agents.dropped.items():
             dropped.add_metric([reason], count)
         yield dropped

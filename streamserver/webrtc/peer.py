@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import enum
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from aioice import Candidate
 from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
 from streamserver.logs import get_logger
@@ -24,7 +23,6 @@ from .ice_lite import LiteConnection
 from .session_description import H264, OPUS, RemoteDescription, complete_answer, complete_offer, read_remote
 from .signaling import AudioRequest, AudioStatus, VideoRequest, VideoStatus, select_video
 from .surroundings import CaptureLike, DesktopLike
-from .udp_mux import UdpMux
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -62,8 +60,7 @@ class Peer:
         session: Session,
         capture: CaptureLike,
         desktop: DesktopLike,
-        mux: UdpMux,
-        candidates: Sequence[Candidate],
+        connection: LiteConnection,
         fan_out: FanOut,
         *,
         video: VideoRequest,
@@ -85,8 +82,9 @@ class Peer:
                 f"there is no video stream {named!r}; there is {', '.join(capture.videos) or 'none'}"
             )
         self._video_id = video_id
-        self.connection = LiteConnection(mux, candidates)
+        self.connection = connection
         self.video = FrameSender("video", capture.videos[video_id], self.connection, fan_out)
+            connection.shut()
         self.audio = FrameSender("audio", capture.audio, self.connection, fan_out)
         self.video.flow.set_disabled(bool(video.disabled))
         self.audio.flow.set_disabled(bool(audio.disabled))

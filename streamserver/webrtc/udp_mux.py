@@ -13,19 +13,15 @@ import ipaddress
 import os
 import socket
 import struct
-from collections import Counter
-from dataclasses import dataclass
-from typing import Protocol
 
 from streamserver.logs import get_logger
 
+from .agents import Agents
 from .errors import PortError
-from .stun import BINDING_SUCCESS, Check, IntegrityKey, binding_success, parse_check
+from .paths import Agent, Path, SocketAddress, make_room
+from .stun import binding_success
 
 log = get_logger("webrtc")
-
-SocketAddress = tuple[str, int] | tuple[str, int, int, int]
-"""A source or destination as the socket module gives it: IPv4, or IPv6 with flow label and scope."""
 
 ControlMessages = list[tuple[int, int, bytes]]
 """Ancillary data of `sendmsg`: from which of our addresses to send."""
@@ -39,9 +35,6 @@ DRAIN_LIMIT = 64
 BUFFER_SIZE = 4 * 1024 * 1024
 """Bytes asked for in each direction: all viewers share them."""
 
-MAX_PATHS = 16
-"""Addresses one viewer may have in use; a further one replaces the one that was silent longest."""
-
 UDP_SEGMENT = 103
 """Linux's `UDP_SEGMENT`, which Python does not name: a datagram's length when one send carries many."""
 
@@ -53,57 +46,57 @@ _PKTINFO6 = struct.Struct("=16sI")
 _ANCILLARY_SIZE = socket.CMSG_SPACE(_PKTINFO6.size) + socket.CMSG_SPACE(_PKTINFO4.size)
 
 
-@dataclass(slots=True, eq=False)
-class Path:
-    """A way to one viewer: its address, ours on which it reached us, and whose it is.
+class UdpPath(Path):
+    """A viewer's UDP address, and ours on which it reached us.
 
     `segmented`: whether the kernel cuts large sends on this way; not every network device lets it.
     """
 
-    remote: SocketAddress
-    local: ControlMessages
-    agent: Agent
-    checked_at: float = 0.0
-    segmented: bool = True
+    __slots__ = ("_mux", "local", "segmented")
 
+    protocol = "udp"
 
-class Agent(Protocol):
-    """The owner of a user name fragment: one viewer's ICE-lite end."""
-
-    paths: dict[SocketAddress, Path]
+    def __init__(self, remote: SocketAddress, local: ControlMessages, agent: Agent, mux: UdpMux) -> None:
+        super().__init__(remote, agent)
+        self.local = local
+        self.segmented = True
+        self._mux = mux
 
     @property
-    def selected(self) -> Path | None:
-        """The path that media goes out on."""
+    def writable(self) -> bool:
+        """Whether the socket's buffer, which all viewers share, has room."""
+        return self._mux.writable
 
-    def accepts(self, check: Check, remote: SocketAddress) -> bool:
-        """Whether an authenticated check is not one that somebody recorded and sends again."""
+    def send(self, data: bytes) -> bool:
+        """Send one datagram from the address the viewer knows us by."""
+        return self._mux.send(data, self.local, self.remote)
 
-    def check_received(self, path: Path, check: Check) -> None:
-        """Note an authenticated and accepted check on a path."""
+    def send_segments(self, data: memoryview, stride: int) -> bool:
+        """Send them in one call where the kernel can."""
+        return self._mux.send_segments(data, stride, self)
 
-    def answer_received(self, path: Path, answer: Check) -> None:
-        """Note an answer to a check of our own, not yet authenticated."""
-
-    def data_received(self, path: Path, data: bytes) -> None:
-        """Take a datagram of DTLS, SRTP or SRTCP."""
+    def drop(self) -> None:
+        """Give the address up."""
+        self.agent.paths.discard(self)
+        self._mux.forget(self)
 
 
 class UdpMux:
     """The socket, who has which address, and what was dropped.
 
-    Used on the event loop only. `received`, `sent`: datagrams; `dropped`: datagrams by reason.
+    Used on the event loop only. `received`, `sent`: datagrams; `dropped`: datagrams by reason, counted with
+    those of `agents`, to whom the datagrams go.
     """
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, agents: Agents) -> None:
         self._socket = sock
         self._dual = sock.family == socket.AF_INET6
         self.port: int = sock.getsockname()[1]
         self.received = 0
         self.sent = 0
-        self.dropped: Counter[str] = Counter()
-        self._agents: dict[bytes, tuple[Agent, IntegrityKey]] = {}
-        self._paths: dict[SocketAddress, Path] = {}
+        self.agents = agents
+        self.dropped = agents.dropped
+        self._paths: dict[SocketAddress, UdpPath] = {}
         self._buffer = bytearray(MAX_DATAGRAM)
         self._view = memoryview(self._buffer)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -111,11 +104,12 @@ class UdpMux:
         self.segmentation = segmentation_works()
 
     @classmethod
-    def bind(cls, port: int) -> UdpMux:
+    def bind(cls, port: int, agents: Agents) -> UdpMux:
         """Open the port on all addresses of IPv6 and IPv4, or of IPv4 where IPv6 is off.
 
         Args:
             port: UDP port; 0 takes any free one.
+            agents: whom it is opened for.
 
         Raises:
             PortError: another program has the port, or we may not have it.
@@ -129,7 +123,7 @@ class UdpMux:
                 sock = _ipv4_socket(port)
             except OSError as second:
                 raise _port_error(port, second) from second
-        return cls(sock)
+        return cls(sock, agents)
 
     @property
     def ipv6(self) -> bool:
@@ -152,39 +146,20 @@ class UdpMux:
             self._loop.remove_reader(self._socket)
             self._loop.remove_writer(self._socket)
             self._loop = None
-        self._agents.clear()
         self._paths.clear()
         self._socket.close()
 
-    def register(self, ufrag: str, key: IntegrityKey, agent: Agent) -> None:
-        """Let checks for that user name fragment, signed with that key, go to the agent."""
-        self._agents[ufrag.encode()] = (agent, key)
-
-    def unregister(self, ufrag: str) -> None:
-        """Let checks for that user name fragment be dropped again."""
-        self._agents.pop(ufrag.encode(), None)
-
-    def knows(self, ufrag: str) -> bool:
-        """Whether somebody has that user name fragment."""
-        return ufrag.encode() in self._agents
-
-    def forget(self, agent: Agent) -> None:
-        """Drop all paths of the agent."""
-        for remote in agent.paths:
-            if (path := self._paths.get(remote)) is not None and path.agent is agent:
-                del self._paths[remote]
-        agent.paths.clear()
-
-    def send(self, data: bytes, path: Path) -> bool:
-        """Send one datagram from the address the viewer knows us by; False if the system did not take it."""
-        return self._send(data, path.local, path.remote)
+    def forget(self, path: UdpPath) -> None:
+        """Take what comes from the path's address as a stranger's from now on."""
+        if self._paths.get(path.remote) is path:
+            del self._paths[path.remote]
 
     @property
     def writable(self) -> bool:
         """Whether the socket's buffer, which all viewers share, has room."""
         return not self._full
 
-    def send_segments(self, data: memoryview, stride: int, path: Path) -> bool:
+    def send_segments(self, data: memoryview, stride: int, path: UdpPath) -> bool:
         """Send datagrams of `stride` bytes, the last may be shorter, in one call where the kernel can.
 
         What the network refuses is lost, as on any network. False: the buffer is full and nothing was sent.
@@ -233,7 +208,8 @@ class UdpMux:
         """Count what the network refuses; consent decides when to give the viewer up."""
         self.dropped["send_" + errno.errorcode.get(error.errno or 0, "error").lower()] += 1
 
-    def _send(self, data: bytes, local: ControlMessages, remote: SocketAddress) -> bool:
+    def send(self, data: bytes, local: ControlMessages, remote: SocketAddress) -> bool:
+        """Send one datagram from one of our addresses; False if the system did not take it."""
         try:
             self._socket.sendmsg((data,), local, 0, remote)
         except BlockingIOError:
@@ -268,56 +244,31 @@ class UdpMux:
             elif (path := self._paths.get(remote)) is None:
                 self.dropped["unknown_address"] += 1
             elif 20 <= first <= 63 or 128 <= first <= 191:  # DTLS, SRTP and SRTCP: RFC 7983 §7
-                path.agent.data_received(path, bytes(self._view[:size]))
+                path.agent.data_received(path, self._view[:size])
             else:
                 self.dropped["unknown_protocol"] += 1
 
     def _stun(self, size: int, ancillary: list[tuple[int, int, bytes]], remote: SocketAddress) -> None:
-        message = self._view[:size]
-        check = parse_check(message)
-        if check is None:
-            self._stun_answer(message, remote)
-            return
-        registered = self._agents.get(check.local_ufrag)
-        if registered is None:
-            self.dropped["unknown_ufrag"] += 1
-            return
-        agent, key = registered
-        if not check.authentic(key):
-            self.dropped["bad_integrity"] += 1
-            return
-        if not agent.accepts(check, remote):
-            self.dropped["replayed"] += 1
-            return
-        local = self._local(ancillary)
         path = self._paths.get(remote)
+        admitted = self.agents.admit(self._view[:size], remote, path)
+        if admitted is None:
+            return
+        agent, check = admitted.agent, admitted.check
+        local = self._local(ancillary)
         if path is None or path.agent is not agent:
             path = self._new_path(remote, local, agent)
         elif check.use_candidate or path is not agent.selected:
             path.local = local
         agent.check_received(path, check)
-        answer = binding_success(check.transaction_id, _plain(remote), key)
-        self._send(answer, local, remote)
+        self.send(binding_success(check.transaction_id, plain(remote), admitted.key), local, remote)
 
-    def _stun_answer(self, message: memoryview, remote: SocketAddress) -> None:
-        path = self._paths.get(remote)
-        answer = parse_check(message, BINDING_SUCCESS) if path is not None else None
-        if path is None or answer is None:
-            self.dropped["bad_stun"] += 1
-        else:
-            path.agent.answer_received(path, answer)
-
-    def _new_path(self, remote: SocketAddress, local: ControlMessages, agent: Agent) -> Path:
+    def _new_path(self, remote: SocketAddress, local: ControlMessages, agent: Agent) -> UdpPath:
         """Give the address to the agent; one that had it before (a NAT reuses ports) has lost it."""
         if (taken := self._paths.get(remote)) is not None:
-            taken.agent.paths.pop(remote, None)
-        if len(agent.paths) >= MAX_PATHS:
-            idle = (path for path in agent.paths.values() if path is not agent.selected)
-            oldest = min(idle, key=lambda path: path.checked_at)
-            del agent.paths[oldest.remote]
-            del self._paths[oldest.remote]
-        path = Path(remote, local, agent)
-        agent.paths[remote] = self._paths[remote] = path
+            taken.drop()
+        make_room(agent)
+        path = self._paths[remote] = UdpPath(remote, local, agent, self)
+        agent.paths.add(path)
         return path
 
     def _local(self, ancillary: list[tuple[int, int, bytes]]) -> ControlMessages:
@@ -350,7 +301,7 @@ def segmentation_works() -> bool:
             return False
 
 
-def _plain(remote: SocketAddress) -> tuple[str, int]:
+def plain(remote: SocketAddress) -> tuple[str, int]:
     """Return address and port as the viewer would write them: IPv4 behind a dual-stack socket is IPv4."""
     host = remote[0].partition("%")[0]
     if host.startswith("::ffff:"):

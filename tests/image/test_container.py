@@ -234,7 +234,7 @@ async def test_a_control_file_that_only_root_may_write_is_told(image: BuiltImage
 async def test_the_image_says_how_it_wants_to_be_run(image: BuiltImage) -> None:
     configuration = image.configuration()
     assert configuration["User"] == "catnap"
-    assert sorted(configuration["ExposedPorts"]) == ["59000/udp", "8080/tcp"]
+    assert sorted(configuration["ExposedPorts"]) == ["59000/tcp", "59000/udp", "8080/tcp"]
     assert configuration["StopSignal"] == "SIGTERM"
     assert list(configuration["Volumes"]) == ["/var/lib/catnap/profile"]
     assert configuration["Entrypoint"][0].endswith("tini")

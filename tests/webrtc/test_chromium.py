@@ -5,123 +5,29 @@ The stream is encoded by PyAV in the test and stands in for capture; everything 
 
 from __future__ import annotations
 
-import os
-import pwd
-import shutil
-import tempfile
+import subprocess
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page
 
 from streamserver.config.media_settings import WebRTCSettings
-from streamserver.webrtc.signaling import AudioRequest, VideoRequest
+from tests.network import Namespace
 from tests.waiting import until
+from tests.webrtc.browser import look, open_page, watch
 from tests.webrtc.room import DARK, Room, open_room, peer_of
-
-VIEWER = "catnap"
-LAUNCHER = """#!/bin/sh
-HOME={home} exec setpriv --reuid {user} --regid {user} --init-groups {browser} "$@"
-"""
-
-CONNECT = """async ({sdp, name}) => {
-    const pc = new RTCPeerConnection();
-    const video = document.createElement("video");
-    video.muted = true;
-    document.body.append(video);
-    const viewer = {pc, video, messages: [], tracks: [], started: performance.now(), first: null};
-    window[name] = viewer;
-    video.requestVideoFrameCallback(() => { viewer.first = performance.now(); });
-    pc.ontrack = ({track, streams}) => {
-        viewer.tracks.push([track.kind, streams[0].id]);
-        if (track.kind === "video") { video.srcObject = streams[0]; video.play(); }
-    };
-    pc.ondatachannel = ({channel}) => {
-        channel.binaryType = "arraybuffer";
-        viewer.channel = channel;
-        viewer.label = channel.label;
-        channel.onmessage = ({data}) => viewer.messages.push([...new Uint8Array(data)]);
-        const ping = new DataView(new ArrayBuffer(11));
-        ping.setUint8(0, 7); ping.setUint16(1, 8); ping.setUint32(3, 123); ping.setUint32(7, 456);
-        channel.onopen = () => channel.send(ping);
-    };
-    await pc.setRemoteDescription({type: "offer", sdp});
-    await pc.setLocalDescription(await pc.createAnswer());
-    return pc.localDescription.sdp;
-}"""
-
-LOOK = """async (name) => {
-    const {pc, video, messages, tracks, label, started, first} = window[name];
-    const canvas = document.createElement("canvas");
-    canvas.width = video.videoWidth; canvas.height = video.videoHeight;
-    let left = null, right = null;
-    if (first !== null && canvas.width) {
-        const context = canvas.getContext("2d");
-        context.drawImage(video, 0, 0);
-        left = [...context.getImageData(canvas.width >> 2, canvas.height >> 1, 1, 1).data];
-        right = [...context.getImageData(3 * canvas.width >> 2, canvas.height >> 1, 1, 1).data];
-    }
-    const report = [...(await pc.getStats()).values()];
-    const inbound = report.find((entry) => entry.type === "inbound-rtp" && entry.kind === "video") || {};
-    return {
-        state: pc.connectionState, size: [canvas.width, canvas.height], left, right, messages, tracks, label,
-        afterMs: first && first - started, frames: inbound.framesDecoded || 0, lost: inbound.packetsLost || 0,
-        sound: (report.find((e) => e.type === "inbound-rtp" && e.kind === "audio") || {}).packetsReceived ||
-        0, plis: inbound.pliCount || 0, keyFrames: inbound.keyFramesDecoded || 0,
-    };
-}"""
 
 
 @pytest.fixture
 async def page() -> AsyncIterator[Page]:
-    browser = shutil.which("chromium")
-    assert browser, "chromium is not installed: scripts/setup installs it"
-    home = Path(tempfile.mkdtemp(prefix="catnap-viewer-"))
-    home.chmod(0o755)
-    profile = home / "profile"
-    profile.mkdir()
-    program = Path(browser)
-    if os.geteuid() == 0:  # Chromium does not start as root with its sandbox
-        account = pwd.getpwnam(VIEWER)
-        os.chown(profile, account.pw_uid, account.pw_gid)
-        program = home / "chromium"
-        program.write_text(LAUNCHER.format(home=profile, user=VIEWER, browser=browser))
-        program.chmod(0o755)
-    async with async_playwright() as playwright:
-        context = await playwright.chromium.launch_persistent_context(
-            profile, executable_path=program, chromium_sandbox=True, headless=True, args=["--disable-gpu"]
-        )
-        yield context.pages[0]
-        await context.close()
-    shutil.rmtree(home, ignore_errors=True)
+    async with open_page() as opened:
+        yield opened
 
 
 @pytest.fixture
 async def room() -> AsyncIterator[Room]:
     async with open_room(WebRTCSettings(udpmux=0, nat1to1=("127.0.0.1",))) as running:
         yield running
-
-
-async def watch(room: Room, page: Page, name: str) -> None:
-    session = room.session(name)
-    provide = await room.manager.create_peer(session, VideoRequest(), AudioRequest())
-    answer = await page.evaluate(CONNECT, {"sdp": provide.sdp, "name": name})
-    await peer_of(session).set_answer(answer)
-    await until(lambda: session.is_watching, within=15, what=f"{name} watches")
-
-
-async def look(page: Page, name: str, frames: int) -> dict[str, object]:
-    await page.wait_for_function(
-        """([name, frames]) => {
-            const {first, video} = window[name];
-            return first && video.getVideoPlaybackQuality().totalVideoFrames > frames;
-        }""",
-        arg=[name, frames],
-        timeout=20_000,
-    )
-    seen: dict[str, object] = await page.evaluate(LOOK, name)
-    return seen
 
 
 async def test_two_people_in_a_browser_see_the_picture_and_talk_to_us(room: Room, page: Page) -> None:
@@ -200,3 +106,27 @@ async def test_an_ice_restart_in_the_browser(room: Room, page: Page) -> None:
     assert isinstance(frames, int)
     await look(page, "bob", frames + 20)
     assert session.is_watching
+
+
+async def test_where_udp_is_blocked_the_picture_comes_by_tcp() -> None:
+    """The browser is a host of its own whose firewall lets nothing by UDP through."""
+    with Namespace() as host:
+        rules = "add table inet f; add chain inet f out { type filter hook output priority 0; }; "
+        rules += "add rule inet f out meta l4proto udp drop"
+        subprocess.run(["ip", "netns", "exec", host.name, "nft", rules], check=True)
+        async with (
+            open_room(WebRTCSettings(udpmux=0, nat1to1=(host.gateway,))) as room,
+            open_page(["ip", "netns", "exec", host.name]) as page,
+        ):
+            await watch(room, page, "bob")
+            bob = await look(page, "bob", 20)
+            assert bob["size"] == [320, 240]
+            assert isinstance(bob["messages"], list)
+            assert [message[0] for message in bob["messages"][:3]] == [2, 1, 3]
+            assert (bob["lost"], bob["plis"]) == (0, 0)
+            session = room.sessions.get("bob")
+            assert session is not None
+            connection = peer_of(session).connection
+            assert {path.protocol for path in connection.paths} == {"tcp"}
+            assert room.metric("neko_webrtc_ice_candidates_used", session_id="bob", protocol="tcp") == 1
+            assert room.metric("neko_webrtc_ice_candidates_used", session_id="bob", protocol="udp") == 0

@@ -13,15 +13,17 @@ import aioice.stun
 import pytest
 
 from streamserver.webrtc import udp_mux
+from streamserver.webrtc.agents import Agents
 from streamserver.webrtc.errors import PortError
 from streamserver.webrtc.ice_lite import LiteConnection
-from streamserver.webrtc.udp_mux import MAX_PATHS, UdpMux
+from streamserver.webrtc.paths import MAX_PATHS
+from streamserver.webrtc.udp_mux import UdpMux, UdpPath
 from tests.waiting import until
 
 
 @pytest.fixture
 async def mux() -> AsyncIterator[UdpMux]:
-    opened = UdpMux.bind(0)
+    opened = UdpMux.bind(0, Agents())
     opened.start()
     yield opened
     opened.close()
@@ -87,7 +89,7 @@ def client(mux: UdpMux) -> Iterator[Callable[..., StunClient]]:
 async def test_a_check_is_answered_from_the_address_it_came_to(
     mux: UdpMux, client: Callable[..., StunClient], server: str
 ) -> None:
-    connection = LiteConnection(mux, [])
+    connection = LiteConnection(mux.agents, [])
     viewer = client(server)
     viewer.check(connection)
     answer = await viewer.answer()
@@ -102,7 +104,7 @@ async def test_a_check_is_answered_from_the_address_it_came_to(
 async def test_junk_gets_no_answer_and_leaves_no_trace(
     mux: UdpMux, client: Callable[..., StunClient]
 ) -> None:
-    connection = LiteConnection(mux, [])
+    connection = LiteConnection(mux.agents, [])
     stranger = client()
     junk = {
         "unknown_address": [b"\x80" + os.urandom(100), b"\x16\xfe\xff" + os.urandom(60), b"\xff" * 1200],
@@ -113,7 +115,7 @@ async def test_junk_gets_no_answer_and_leaves_no_trace(
         for datagram in datagrams:
             stranger.socket.send(datagram)
     stranger.check(connection, password="wrong")
-    other = LiteConnection(mux, [])
+    other = LiteConnection(mux.agents, [])
     other.shut()
     stranger.check(other)
     expected = {reason: len(datagrams) for reason, datagrams in junk.items()}
@@ -128,7 +130,7 @@ async def test_junk_gets_no_answer_and_leaves_no_trace(
 async def test_a_flood_does_not_keep_the_loop_from_its_work(
     mux: UdpMux, client: Callable[..., StunClient]
 ) -> None:
-    connection = LiteConnection(mux, [])
+    connection = LiteConnection(mux.agents, [])
     flooder, viewer = client(), client()
     junk = os.urandom(200)
     longest = 0.0
@@ -146,7 +148,7 @@ async def test_a_flood_does_not_keep_the_loop_from_its_work(
 
 async def test_a_port_in_use_is_named(mux: UdpMux) -> None:
     with pytest.raises(PortError, match=rf"webrtc.udpmux: UDP port {mux.port} is in use.*0 for any free one"):
-        UdpMux.bind(mux.port)
+        UdpMux.bind(mux.port, Agents())
 
 
 async def test_ipv4_alone_works_where_ipv6_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,12 +156,12 @@ async def test_ipv4_alone_works_where_ipv6_is_off(monkeypatch: pytest.MonkeyPatc
         raise OSError(errno.EAFNOSUPPORT, "no IPv6")
 
     monkeypatch.setattr(udp_mux, "_dual_stack_socket", refuse)
-    mux = UdpMux.bind(0)
+    mux = UdpMux.bind(0, Agents())
     mux.start()
     viewer = StunClient(mux, "127.0.0.2")
     try:
         assert not mux.ipv6
-        viewer.check(LiteConnection(mux, []))
+        viewer.check(LiteConnection(mux.agents, []))
         answer = await viewer.answer()
         assert answer.attributes["XOR-MAPPED-ADDRESS"] == viewer.socket.getsockname()
     finally:
@@ -168,7 +170,7 @@ async def test_ipv4_alone_works_where_ipv6_is_off(monkeypatch: pytest.MonkeyPatc
 
 
 async def test_a_viewer_has_a_bounded_number_of_paths(mux: UdpMux, client: Callable[..., StunClient]) -> None:
-    connection = LiteConnection(mux, [])
+    connection = LiteConnection(mux.agents, [])
     first = client()
     first.check(connection)
     await first.answer()
@@ -179,7 +181,7 @@ async def test_a_viewer_has_a_bounded_number_of_paths(mux: UdpMux, client: Calla
         await other.answer()
     assert mux.path_count == len(connection.paths) == MAX_PATHS
     assert connection.selected is selected
-    assert selected in connection.paths.values()
+    assert selected in connection.paths
     # one that was pushed out comes back with its next check
     newest = client()
     newest.check(connection)
@@ -189,7 +191,7 @@ async def test_a_viewer_has_a_bounded_number_of_paths(mux: UdpMux, client: Calla
 
 
 async def test_a_replayed_check_moves_nothing(mux: UdpMux, client: Callable[..., StunClient]) -> None:
-    connection = LiteConnection(mux, [])
+    connection = LiteConnection(mux.agents, [])
     viewer, attacker = client(), client()
     recorded = viewer.check(connection, use_candidate=True)
     await viewer.answer()
@@ -205,7 +207,7 @@ async def test_a_replayed_check_moves_nothing(mux: UdpMux, client: Callable[...,
 async def test_the_first_check_selects_and_a_nomination_overrides(
     mux: UdpMux, client: Callable[..., StunClient]
 ) -> None:
-    connection = LiteConnection(mux, [])
+    connection = LiteConnection(mux.agents, [])
     changes: list[int] = []
     connection.on_path_change = lambda: changes.append(1)
     first, second = client(), client()
@@ -228,7 +230,7 @@ async def test_an_address_goes_over_to_the_viewer_who_authenticates(
     mux: UdpMux, client: Callable[..., StunClient]
 ) -> None:
     """A NAT gives a port that one viewer had to another one."""
-    old, new = LiteConnection(mux, []), LiteConnection(mux, [])
+    old, new = LiteConnection(mux.agents, []), LiteConnection(mux.agents, [])
     box = client()
     for connection in (old, new):
         box.check(connection)
@@ -243,7 +245,7 @@ async def test_an_address_goes_over_to_the_viewer_who_authenticates(
 async def test_restart_takes_new_credentials_and_drops_the_old_ones_when_used(
     mux: UdpMux, client: Callable[..., StunClient]
 ) -> None:
-    connection = LiteConnection(mux, [])
+    connection = LiteConnection(mux.agents, [])
     old_name, old_password = connection.local_username, connection.local_password
     viewer = client()
     viewer.check(connection)
@@ -251,17 +253,17 @@ async def test_restart_takes_new_credentials_and_drops_the_old_ones_when_used(
     connection.restart()
     assert connection.local_username != old_name
     assert connection.local_password != old_password
-    assert mux.knows(old_name)
+    assert mux.agents.knows(old_name)
     viewer.check(connection)
     answer = await viewer.answer()
     assert answer.check_message_integrity(connection.local_password.encode())
-    assert not mux.knows(old_name)
+    assert not mux.agents.knows(old_name)
 
 
 async def test_a_check_of_our_own_brings_a_viewer_back(
     mux: UdpMux, client: Callable[..., StunClient]
 ) -> None:
-    connection = LiteConnection(mux, [])
+    connection = LiteConnection(mux.agents, [])
     viewer = client()
     viewer.check(connection)
     await viewer.answer()
@@ -291,7 +293,7 @@ async def test_a_check_of_our_own_brings_a_viewer_back(
 
 
 async def test_closing_frees_everything_and_releases_who_waits(mux: UdpMux) -> None:
-    connection = LiteConnection(mux, [])
+    connection = LiteConnection(mux.agents, [])
     waiting = [asyncio.ensure_future(connection.connect()), asyncio.ensure_future(connection.recv())]
     event = asyncio.ensure_future(connection.get_event())
     await asyncio.sleep(0)
@@ -302,12 +304,12 @@ async def test_closing_frees_everything_and_releases_who_waits(mux: UdpMux) -> N
     await asyncio.wait_for(event, 1)
     with pytest.raises(ConnectionError):
         await connection.send(b"late")
-    assert not mux.knows(connection.local_username)
+    assert not mux.agents.knows(connection.local_username)
     assert mux.path_count == 0
 
 
 async def test_what_waits_for_dtls_is_bounded(mux: UdpMux, client: Callable[..., StunClient]) -> None:
-    connection = LiteConnection(mux, [])
+    connection = LiteConnection(mux.agents, [])
     viewer = client()
     viewer.check(connection)
     await viewer.answer()
@@ -317,7 +319,7 @@ async def test_what_waits_for_dtls_is_bounded(mux: UdpMux, client: Callable[...,
 
 
 async def connected(mux: UdpMux, viewer: StunClient) -> LiteConnection:
-    connection = LiteConnection(mux, [])
+    connection = LiteConnection(mux.agents, [])
     viewer.check(connection)
     await viewer.answer()
     return connection
@@ -357,7 +359,7 @@ async def test_segmented_and_single_sends_are_the_same_on_the_wire(
         assert mux.sent - sent == len(expected)
         assert connection.bytes_sent - counted == size
     assert arrived == [expected, expected]
-    assert connection.selected is not None
+    assert isinstance(connection.selected, UdpPath)
     assert connection.selected.segmented, "the way was not found to take single sends only"
 
 
@@ -404,8 +406,8 @@ async def test_a_way_that_takes_no_segmented_sends_gets_single_ones(
     wrapped.refuse = lambda segmented: number if segmented else 0
     assert connection.send_segments(memoryview(b"\x80abc"), 2)
     assert await received(viewer, 2) == [b"\x80a", b"bc"]
-    assert connection.selected is not None
-    assert unaffected.selected is not None
+    assert isinstance(connection.selected, UdpPath)
+    assert isinstance(unaffected.selected, UdpPath)
     assert (connection.selected.segmented, unaffected.selected.segmented) == (False, True)
 
 

@@ -96,9 +96,11 @@ async def test_settings_say_which_addresses_and_servers_viewers_are_told() -> No
     )
     async with open_room(settings) as room:
         provide = await room.manager.create_peer(room.session("bob"), VideoRequest(), AudioRequest())
-        candidates = {line for line in provide.sdp.split("\r\n") if line.startswith("a=candidate")}
-        assert len(candidates) == 1
-        assert "203.0.113.9" in candidates.pop()
+        candidates = list(
+            dict.fromkeys(line for line in provide.sdp.split("\r\n") if line.startswith("a=candidate"))
+        )
+        assert [line.split()[2] for line in candidates] == ["udp", "tcp"]
+        assert all(f" 203.0.113.9 {room.manager.port} typ host" in line for line in candidates)
         assert provide.model_dump(exclude_none=True)["iceservers"] == [
             {"urls": ["turn:t.example"], "username": "u", "credential": "c"}
         ]
