@@ -8,13 +8,6 @@ from annotated_types import Ge, Le
 from pydantic import Field, JsonValue, SecretStr, field_validator
 
 from streamserver.config.section import Section
-from streamserver.config.sharing_settings import (
-    BroadcastSettings,
-    InputSettings,
-    MicrophoneSettings,
-    ScreencastSettings,
-    WebcamSettings,
-)
 from streamserver.config.types import DefaultText, Form, HttpUrl, IpAddress, Screen, ScreenSize, Unit
 
 
