@@ -42,7 +42,9 @@ class WakePacket:
 
 
 WakeCallback = Callable[[InstanceId, WakePacket], None]
-"""Called on the loop for packets to a trapped instance: for the first at once, for others perhaps; must not block."""
+"""Called on the loop for packets to a trapped instance: at once for the first, perhaps for others. Never
+blocks.
+"""
 
 
 class WakeTrap(Protocol):
@@ -52,7 +54,7 @@ class WakeTrap(Protocol):
         """Listen; after `Network.start`. What came while no agent listened calls back in `install`."""
 
     async def stop(self) -> None:
-        """Listen no longer and leave the kernel's sets as they are: packets are counted for the next start."""
+        """Listen no longer; the kernel counts packets for the next start."""
 
     async def install(self, instance: InstanceId, addresses: Addresses, *, hold: bool) -> None:
         """From the return on, any packet to the addresses calls back; with `hold` it waits in the kernel
@@ -64,7 +66,7 @@ class WakeTrap(Protocol):
         """Watch no longer; what is held is let go. Nothing happens when there is no trap."""
 
     async def release(self, instance: InstanceId) -> None:
-        """Let held packets go on, and those to come: the instance answers again. `remove` is still to be called."""
+        """Let held packets go on, and those to come: the instance answers again. `remove` is still due."""
 
     def held(self, instance: InstanceId) -> list[WakePacket]:
         """Return the packets that wait, oldest first: they name the ports somebody wants to reach."""
