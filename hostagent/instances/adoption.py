@@ -1,7 +1,7 @@
 """After a start of the agent: what the journal intended meets what is really there.
 
-What runs is taken over, what was being put to sleep is awake again, what was being stopped or removed is stopped
-or removed, and what was asleep is asleep and wakes on the next packet.
+What runs is taken over, what was being put to sleep is awake again, what was being stopped or removed is
+stopped or removed, and what was asleep is asleep and wakes on the next packet.
 """
 
 import asyncio

@@ -52,7 +52,7 @@ class Lifecycle:
     async def start(self) -> None:
         """Take over what the journal knows: adopt, finish or roll back; then packets wake.
 
-        Raises JournalError. An instance that cannot be taken over says so in its `state_error`; others go on.
+        Raises JournalError. An instance that cannot be taken over says so in `state_error`; others go on.
         """
         await self._adopter.load()
         await self._parts.trap.start(self._waker.on_packet)
@@ -119,7 +119,7 @@ class Lifecycle:
         self.registry.add(instance)
         parts.metrics.moved(None, Level.STOPPED, spec.runtime)
         try:
-            with span(parts.tracer, "InstanceCreate", instance=identity, name=spec.name):
+            with span(parts.tracer, "InstanceCreate", instance=identity, called=spec.name):
                 async with instance.lock:
                     await self._book.write(instance)
                     await parts.faults(FaultPoint.CREATE_RECORDED, identity)
@@ -149,9 +149,7 @@ class Lifecycle:
         async with parts.turnstile.waking(), instance.lock:
             self._refuse_deleted(instance)
             if instance.level is not Level.STOPPED:
-                raise InvalidStateError(
-                    f"the instance {instance.name!r} is {instance.level.value}, not stopped"
-                )
+                raise InvalidStateError(f"the instance {instance.name!r} is {instance.level}, not stopped")
             with span(parts.tracer, "InstanceStart", instance=instance.id):
                 self._book.change(instance, wanted="running")
                 await self._starter.launch(instance)

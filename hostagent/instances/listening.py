@@ -1,4 +1,4 @@
-"""Whether a service listens, read from the kernel's tables of the instance's network namespace: no packet is sent."""
+"""Whether a service listens, by the kernel's tables of its network namespace: no packet is sent."""
 
 import asyncio
 import time
@@ -11,7 +11,7 @@ _FIRST_LOOK, _LONGEST_PAUSE = 0.005, 0.1
 
 
 def listening_ports(table: str, *, tcp: bool) -> set[int]:
-    """Return the ports of a /proc/PID/net/{tcp,tcp6,udp,udp6} that something listens on (UDP: is bound to)."""
+    """Return the ports of a /proc/PID/net/{tcp,tcp6,udp,udp6} that are listened on (UDP: bound)."""
     ports: set[int] = set()
     for line in table.splitlines()[1:]:
         fields = line.split()

@@ -1,4 +1,4 @@
-"""Up the ladder in one step. What is frozen is thawed at once, in the packet's own callback; books come later."""
+"""Up the ladder in one step: what is frozen is thawed in the packet's own callback, books come later."""
 
 from hostagent.errors import HostError, InvalidStateError
 from hostagent.instances.bookkeeping import Bookkeeper, Parts
