@@ -155,8 +155,6 @@ class WebRTCSettings(Section):
     iceservers: IceServersSettings = IceServersSettings()
     udpmux: Annotated[int, Ge(0), Le(65535)] = 59000
     """UDP port for the media of all viewers; 0 is any free one."""
-    nat1to1: tuple[IpAddress, ...] = ()
-    """Addresses under which viewers reach this server, when they are not those of its interfaces."""
     tcpmux: Annotated[
         int | None,
         Ge(0),
@@ -165,6 +163,8 @@ class WebRTCSettings(Section):
         DefaultText("the number of webrtc.udpmux"),
     ] = None
     """TCP port for viewers whose network blocks UDP; 0: none."""
+    nat1to1: tuple[IpAddress, ...] = ()
+    """Addresses under which viewers reach this server, when they are not those of its interfaces."""
     ip_retrieval_url: HttpUrl = ""
     """Page that shows our public address as plain text, asked at start; viewers are told it beside the
     others. Not asked when `webrtc.nat1to1` is set. neko asks https://checkip.amazonaws.com if nothing is

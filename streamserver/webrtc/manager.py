@@ -90,7 +90,7 @@ class WebRTCManager:
         return list(self._capture.videos)
 
     async def start(self) -> None:
-        """Open the port.
+        """Open the ports.
 
         Raises:
             PortError: it cannot be had.

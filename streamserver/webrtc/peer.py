@@ -77,6 +77,7 @@ class Peer:
         self._lock = asyncio.Lock()
         video_id = select_video(list(capture.videos), video.selector)
         if video_id is None:
+            connection.shut()
             named = video.selector.id if video.selector else ""
             raise SignalError(
                 f"there is no video stream {named!r}; there is {', '.join(capture.videos) or 'none'}"
@@ -84,7 +85,6 @@ class Peer:
         self._video_id = video_id
         self.connection = connection
         self.video = FrameSender("video", capture.videos[video_id], self.connection, fan_out)
-            connection.shut()
         self.audio = FrameSender("audio", capture.audio, self.connection, fan_out)
         self.video.flow.set_disabled(bool(video.disabled))
         self.audio.flow.set_disabled(bool(audio.disabled))
