@@ -13,6 +13,7 @@ from streamserver.api.context import ApiContext
 from streamserver.api.server import HttpServer
 from streamserver.capture.capture import Capture
 from streamserver.capture.errors import CaptureError
+from streamserver.capture.stills import Stills
 from streamserver.config import Loaded
 from streamserver.desktop.desktop import Desktop
 from streamserver.desktop.errors import DesktopError
@@ -76,6 +77,9 @@ class App:
         self._stops.append(("capture", capture.stop))
         await capture.start()
 
+        stills = Stills(next(iter(capture.videos.values())), registry)
+        self._stops.append(("stills", stills.close))
+
         webrtc = WebRTCManager(settings.webrtc, capture, sessions, desktop, registry)
         self._stops.append(("webrtc", webrtc.stop))
         await webrtc.start()
@@ -95,6 +99,7 @@ class App:
                 plugins=plugins,
                 registry=registry,
                 health=health,
+                stills=stills,
             )
         )
         http = HttpServer(api.asgi, settings.server, settings.session)

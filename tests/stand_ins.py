@@ -1,5 +1,6 @@
 """Stand-ins for parts of the desktop that need an X server, for tests of the rooms that call them."""
 
+from streamserver.capture.stills import NoPictureError
 from streamserver.desktop.clipboard import MAX_BYTES, ClipboardError, ClipboardText
 from streamserver.signals import Signal
 
@@ -38,3 +39,19 @@ class ClipboardStandIn:
     def _check(self) -> None:
         if self.broken:
             raise ClipboardError("there is no display now")
+
+
+class StillsStandIn:
+    """Pictures of a screen: texts that say what was asked for."""
+
+    def __init__(self) -> None:
+        self.screen = "one"
+        self.broken = False
+
+    async def cast(self, quality: int, interval: float) -> bytes:
+        return await self.shot(quality)
+
+    async def shot(self, quality: int) -> bytes:
+        if self.broken:
+            raise NoPictureError("the screen gave no picture")
+        return f"{self.screen} at {quality}".encode()

@@ -141,6 +141,7 @@ def build_app(context: ApiContext) -> ApiManager:
         generate_unique_id_function=_operation_id,
     )
     app.state.context = context
+    app.state.screencast = context.screencast  # listens from now on
     errors.install(app)
     for router in ROUTERS:
         app.include_router(router)

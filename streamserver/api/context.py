@@ -12,7 +12,9 @@ from fastapi import Depends
 from prometheus_client import CollectorRegistry
 from starlette.requests import HTTPConnection
 
+from streamserver.api.screencast import Screencast
 from streamserver.api.throttle import LoginThrottle
+from streamserver.capture.stills import Stills
 from streamserver.config import Settings
 from streamserver.desktop.desktop import Desktop
 from streamserver.members.provider import MemberProvider
@@ -37,8 +39,15 @@ class ApiContext:
     plugins: PluginManager | None
     registry: CollectorRegistry
     health: HealthRegistry
+    stills: Stills
+    """Pictures of the screen."""
     clock: Callable[[], float] = time.monotonic
     """Seconds, for the login throttle; there for tests."""
+
+    @cached_property
+    def screencast(self) -> Screencast:
+        """Pictures of the screen for those who may see it."""
+        return Screencast(self.stills, self.settings.capture.screencast, self.sessions)
 
     @cached_property
     def throttle(self) -> LoginThrottle:

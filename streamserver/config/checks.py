@@ -1,7 +1,9 @@
 """Checks that need more than one setting, and warnings for values that are accepted but do nothing yet."""
 
-from streamserver.config.gstreamer import Wish, read_pipeline, read_video_config
+from streamserver.config.gstreamer import Wish, is_arithmetic, read_pipeline, read_video_config
+from streamserver.config.media_settings import VideoSettings
 from streamserver.config.settings import MemberSettings, MultiuserSettings, Settings
+from streamserver.config.types import ScreenSize
 from streamserver.usernames import BadUsernameError, check_username
 
 
@@ -29,7 +31,7 @@ def find_conflicts(settings: Settings) -> list[str]:
                 "member.multiuser.user_password and member.multiuser.admin_password are the same; "
                 "nobody could log in as a user"
             )
-    return problems + _member_conflicts(settings.member)
+    return problems + _member_conflicts(settings.member) + _pipeline_conflicts(settings.capture.video)
 
 
 def _member_conflicts(member: MemberSettings) -> list[str]:
@@ -86,18 +88,52 @@ def find_limits(settings: Settings) -> list[str]:
         warnings.append(
             _not_run("capture.video.pipeline", read_pipeline(video.pipeline).as_settings("capture.video"))
         )
-    for name in video.pipelines:
-        wish = read_video_config(video.pipelines[name], settings.desktop.screen)
-        warnings.append(_not_run(f"capture.video.pipelines.{name}", wish.as_settings("capture.video")))
-    if unknown := [name for name in video.ids if name not in video.pipelines]:
-        warnings.append(
-            f"capture.video.ids: there is no pipeline {', '.join(unknown)}; there is one quality, main"
-        )
+    warnings += _pipeline_limits(video, settings.desktop.screen)
     if audio.pipeline:
         wish = read_pipeline(audio.pipeline)
         wish = Wish(wish.codec, wish.bitrate)
         warnings.append(_not_run("capture.audio.pipeline", wish.as_settings("capture.audio")))
     return warnings
+
+
+def _pipeline_limits(video: VideoSettings, screen: ScreenSize) -> list[str]:
+    warnings = []
+    for name, pipeline in video.pipelines.items():
+        key = f"capture.video.pipelines.{name}"
+        if pipeline.gst_pipeline or pipeline.gst_encoder:
+            wish = read_video_config(pipeline, screen)
+            found = ", ".join(
+                f"{value} {unit}" for value, unit in ((wish.bitrate, "kbit/s"), (wish.fps, "fps")) if value
+            )
+            warnings.append(
+                f"{key}: GStreamer is not run, our own encoder makes this quality"
+                f"{': ' + found if found else ''}"
+            )
+        if pipeline.codec not in (None, "h264"):
+            warnings.append(f"{key}.codec: {pipeline.codec} is not encoded yet; h264 is used")
+        if pipeline.show_pointer:
+            warnings.append(f"{key}.show_pointer: the pointer is not drawn; viewers draw it themselves")
+    names = video.pipelines or ("main", "medium", "low")
+    if unknown := [name for name in video.ids if name not in names]:
+        warnings.append(
+            f"capture.video.ids: there is no pipeline {', '.join(unknown)}; there is {', '.join(names)}"
+        )
+    return warnings
+
+
+def _pipeline_conflicts(video: VideoSettings) -> list[str]:
+    return [
+        f'capture.video.pipelines.{name}.{field} is "{value}"; a number is needed, or arithmetic with width, '
+        "height, fps and round()"
+        for name, pipeline in video.pipelines.items()
+        for field, value in (
+            ("width", pipeline.width),
+            ("height", pipeline.height),
+            ("fps", pipeline.fps),
+            ("bitrate", pipeline.bitrate),
+        )
+        if not is_arithmetic(value)
+    ]
 
 
 def _open_to_strangers(settings: Settings) -> str | None:

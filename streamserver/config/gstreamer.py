@@ -67,10 +67,12 @@ def read_video_config(config: PipelineSettings, screen: ScreenSize) -> Wish:
     """Return what one of neko's `capture.video.pipelines` asks for, at this screen size."""
     text = f"{config.gst_prefix} {config.gst_encoder} {config.gst_suffix} {config.gst_pipeline}"
     wish = read_pipeline(text)
-    bitrate = config.bitrate or wish.bitrate
+    bitrate = wish.bitrate
     for name in ("bitrate", "target-bitrate"):
         value = evaluate(config.gst_params.get(name), screen)
         bitrate = _kilobits(round(value), text) if value else bitrate
+    if given := evaluate(config.bitrate, screen):
+        bitrate = round(given)
     fps = evaluate(config.fps, screen)
     return Wish(wish.codec, bitrate, round(fps) if fps else wish.fps)
 
@@ -88,6 +90,11 @@ def evaluate(expression: object, screen: ScreenSize) -> float | None:
             return _value(ast.parse(expression.strip(), mode="eval").body, names)
     except (SyntaxError, ValueError, ArithmeticError, RecursionError, MemoryError):
         return None
+
+
+def is_arithmetic(expression: object) -> bool:
+    """Whether it can be evaluated, or is not given."""
+    return expression is None or evaluate(expression, ScreenSize(1280, 720, 30)) is not None
 
 
 def _value(node: ast.expr, names: Mapping[str, int]) -> float:

@@ -8,6 +8,9 @@ from annotated_types import Ge, Le
 from pydantic import Field, JsonValue, SecretStr, field_validator
 
 from streamserver.config.section import Section
+from streamserver.config.sharing_settings import (
+    ScreencastSettings,
+)
 from streamserver.config.types import DefaultText, Form, HttpUrl, IpAddress, Screen, ScreenSize, Unit
 
 
@@ -54,12 +57,18 @@ class BrowserSettings(Section):
 
 
 class PipelineSettings(Section):
-    """A video pipeline of neko's: read for its size, rate and bitrate; its GStreamer parts are not used."""
+    """One quality of the picture, as neko writes it. Numbers, or arithmetic with width, height, fps, round().
+
+    Our encoder makes it: of the GStreamer parts the bitrate and the rate are read, nothing else.
+    """
 
     width: str | float | None = None
     height: str | float | None = None
     fps: str | float | None = None
-    bitrate: int | None = None
+    bitrate: str | float | None = None
+    """kbit/s at most."""
+    codec: Literal["h264", "vp8", "vp9", "av1"] | None = None
+    """Only h264 is encoded for now."""
     gst_prefix: str = ""
     gst_encoder: str = ""
     gst_params: dict[str, JsonValue] = Field(default_factory=dict)
@@ -76,12 +85,14 @@ class VideoSettings(Section):
     codec: Literal["h264", "vp8", "vp9", "av1"] = "h264"
     """Video codec. Only h264 is encoded for now."""
     ids: tuple[str, ...] = ()
-    """Names of the pipelines in `capture.video.pipelines`, best first."""
+    """The qualities that viewers can choose among, best first; empty: all pipelines in their order."""
     pipelines: Annotated[
         dict[str, PipelineSettings],
-        Form("a map from name to pipeline such as {main: {fps: 25, bitrate: 2500}}"),
+        Form("a map from name to quality such as {low: {fps: fps/2, bitrate: 400, width: width/2}}"),
     ] = Field(default_factory=dict)
-    """Pipelines of neko's. One picture quality exists for now; ours is set with fps and bitrate."""
+    """The qualities of the picture; empty: `main` (fps and bitrate below), `medium` (1000 kbit/s) and `low`
+    (400 kbit/s), both at half the rate. What a quality leaves out is that of `capture.video`.
+    """
     pipeline: str = ""
     """A GStreamer pipeline of neko's. Not run: a warning shows what to set here in its place."""
     fps: Annotated[int, Ge(1), Le(120), Unit("frames/s")] = 30
@@ -108,6 +119,7 @@ class CaptureSettings(Section):
 
     video: VideoSettings = VideoSettings()
     audio: AudioSettings = AudioSettings()
+    screencast: ScreencastSettings = ScreencastSettings()
 
 
 class IceServer(Section):

@@ -16,7 +16,11 @@ from streamserver.websocket.ports import DesktopPort, WebRTCPort
 class Broadcaster:
     """Listens to the signals of the sessions and of the browser, from `attach` until `detach`."""
 
-    def __init__(self, sessions: SessionManager, desktop: DesktopPort, webrtc: WebRTCPort) -> None:
+    def __init__(
+        self, sessions: SessionManager, desktop: DesktopPort, webrtc: WebRTCPort, *, screencast: bool = False
+    ) -> None:
+        """`screencast`: whether there are pictures of the screen for those who can show no video."""
+        self._screencast = screencast
         self._sessions = sessions
         self._desktop = desktop
         self._webrtc = webrtc
@@ -54,7 +58,7 @@ class Broadcaster:
             "sessions": {other.id: other.to_wire() for other in self._sessions.list()},
             "settings": self._sessions.room.to_wire(),
             "touch_events": False,
-            "screencast_enabled": False,
+            "screencast_enabled": self._screencast,
             "webrtc": {"videos": list(self._webrtc.video_ids)},
         }
 

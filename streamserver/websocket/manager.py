@@ -49,7 +49,9 @@ class WebSocketManager:
         self._metrics = WebSocketMetrics(registry)
         self._room = Room(sessions, desktop, webrtc, clock)
         self._screen = ScreenChanger(sessions, desktop)
-        self._broadcaster = Broadcaster(sessions, desktop, webrtc)
+        self._broadcaster = Broadcaster(
+            sessions, desktop, webrtc, screencast=settings.capture.screencast.enabled
+        )
         self._table = make_table(self._screen)
         self._plugin_handlers: list[PluginHandler] = []
         self._heart: asyncio.Task[None] | None = None

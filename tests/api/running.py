@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from streamserver.api.app import ApiContext, ApiManager, build_app
 from streamserver.api.server import HttpServer
+from streamserver.capture.stills import Stills
 from streamserver.config import Settings
 from streamserver.desktop.desktop import Desktop
 from streamserver.members.choice import make_provider
@@ -21,6 +22,7 @@ from streamserver.sessions.manager import SessionManager
 from streamserver.sessions.model import Session
 from streamserver.websocket.manager import WebSocketManager
 from tests.api.stand_in import DesktopStandIn, Watched, WebRTCStandIn
+from tests.stand_ins import StillsStandIn
 
 API_TOKEN = "api-token-of-the-test"
 
@@ -33,6 +35,7 @@ class Running:
     api: ApiManager
     context: ApiContext
     desktop: DesktopStandIn
+    stills: StillsStandIn
     scheme: str = "http"
 
     @property
@@ -72,6 +75,7 @@ async def running(
     settings = Settings.model_validate({"server": server, "session": session, **given})
     registry = CollectorRegistry()
     desktop = DesktopStandIn()
+    stills = StillsStandIn()
     sessions = SessionManager(settings.session, registry=registry)
     websocket = WebSocketManager(sessions, desktop, WebRTCStandIn(), settings, registry)
     context = ApiContext(
@@ -83,6 +87,7 @@ async def running(
         plugins=None,
         registry=registry,
         health=HealthRegistry(),
+        stills=cast("Stills", stills),
     )
     api = build_app(context)
     http = HttpServer(api.asgi, settings.server, settings.session)
@@ -90,7 +95,7 @@ async def running(
     await websocket.start()
     await http.start()
     try:
-        yield Running(http, api, context, desktop, scheme)
+        yield Running(http, api, context, desktop, stills, scheme)
     finally:
         await websocket.stop()
         await sessions.stop()

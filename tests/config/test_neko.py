@@ -38,7 +38,7 @@ capture:
   screencast: {enabled: false}
 webrtc: {icelite: 1, nat1to1: [10.0.0.1], epr: 52000-52100}
 plugins: {enabled: true, dir: /etc/neko/plugins}
-filetransfer: {enabled: true}
+openinapp: {enabled: true}
 """
 
 
@@ -49,13 +49,12 @@ def test_a_file_for_neko_is_accepted_with_warnings(tmp_path: Path) -> None:
         "server.pprof",
         "desktop.input.enabled",
         "capture.broadcast.url",
-        "capture.screencast.enabled",
         "webrtc.epr",
-        "filetransfer.enabled",
+        "openinapp.enabled",
         "capture.video.codec",
         "capture.video.pipelines.hq",
     ]
-    assert loaded.warnings[-1].endswith("in our settings: capture.video.bitrate: 1997, capture.video.fps: 25")
+    assert loaded.warnings[-1].endswith("our own encoder makes this quality: 1997 kbit/s, 25 fps")
     assert loaded.settings.desktop.screen == ScreenSize(1920, 1080, 60)
 
 
