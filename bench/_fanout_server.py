@@ -99,6 +99,7 @@ class LoopedStream:
     id = "main"
     kind: MediaKind = "video"
     codec = "h264"
+    bitrate = BITRATE
 
     def __init__(self) -> None:
         self._units = encoded()
@@ -182,6 +183,7 @@ class Streams:
 
     def __init__(self, stream: MediaStream) -> None:
         self.videos = {stream.id: stream}
+        self.video_ids = (stream.id,)
         self.audio: MediaStream | None = None
 
 

@@ -25,10 +25,12 @@ from bench._page import Page
 from streamserver.capture.captured_stream import CapturedStream
 from streamserver.capture.clock import rtp_time
 from streamserver.capture.frames import VIDEO_CLOCK_RATE, EncodedFrame
-from streamserver.capture.metrics import CaptureMetrics
+from streamserver.capture.ladder import Rung
+from streamserver.capture.metrics import CaptureMetrics, StreamMetrics
 from streamserver.capture.screen_grabber import ScreenGrabber
-from streamserver.capture.video_engine import VideoEngine
-from streamserver.capture.worker import Engine, Worker
+from streamserver.capture.source import Source
+from streamserver.capture.video_engine import VideoEngine, VideoOutlet
+from streamserver.capture.worker import Engine, Outlet, Worker
 from streamserver.capture.x264 import H264Encoder
 from streamserver.capture.yuv import convert_rows
 
@@ -40,7 +42,7 @@ TYPING_INTERVAL = 1 / 6
 Activity = Callable[[Page, float], Awaitable[None]]
 
 
-def always_on(page: Page) -> Engine:
+def always_on(page: Page, outlet: Outlet) -> Engine:
     """Return the baseline engine: everything, every 1/30 s."""
 
     def run(worker: Worker) -> None:
@@ -54,9 +56,8 @@ def always_on(page: Page) -> Engine:
                     convert_rows(grabber.address, grabber.stride, picture, band)
                 now = time.monotonic()
                 encoded = encoder.encode(keyframe=False)
-                worker.emit(
-                    EncodedFrame(encoded.data, encoded.keyframe, rtp_time(now, VIDEO_CLOCK_RATE), now)
-                )
+                stamp = rtp_time(now, VIDEO_CLOCK_RATE)
+                worker.emit(outlet, EncodedFrame(encoded.data, encoded.keyframe, stamp, now))
                 grabber.poll()
                 due += 1 / FPS
                 while not worker.stopping and (left := due - time.monotonic()) > 0:
@@ -88,7 +89,7 @@ async def scrolling(page: Page, seconds: float) -> None:
 
 
 async def measure(
-    page: Page, engine: Engine, metrics: CaptureMetrics, activity: Activity, seconds: float
+    page: Page, engine: Engine, outlet: Outlet, series: StreamMetrics, activity: Activity, seconds: float
 ) -> dict[str, float]:
     """Run one viewer on one kind of page; return its figures."""
     frames: list[tuple[float, int]] = []
@@ -96,7 +97,8 @@ async def measure(
     def viewer(frame: EncodedFrame) -> None:
         frames.append((time.monotonic() - frame.captured_at, len(frame.data)))
 
-    stream = CapturedStream("bench", "video", "h264", engine, metrics.stream("bench", "h264", "video"))
+    source = Source("bench", engine, [outlet])
+    stream = CapturedStream("bench", "video", "h264", source, outlet, series)
     stream.subscribe(viewer)
     await activity(page, SETTLE_SECONDS)
     frames.clear()
@@ -105,7 +107,8 @@ async def measure(
     took = time.monotonic() - began
     own, server = time.process_time() - own, page.server_seconds() - server
     measured = list(frames)
-    await stream.close()
+    stream.close()
+    await source.close()
     delays = sorted(delay * 1000 for delay, _ in measured) or [0.0]
     return {
         "cpu_percent": (own + server) / took * 100,
@@ -122,8 +125,9 @@ async def compare(page: Page, rounds: int, seconds: float) -> float:
     """Print every figure and return the ratio of the still page."""
     metrics = CaptureMetrics(CollectorRegistry())
     series = metrics.stream("main", "h264", "video")
-    damage: Engine = VideoEngine(page.display, FPS, BITRATE, series)
-    always = always_on(page)
+    outlet = Outlet()
+    damage: Engine = VideoEngine(page.display, (VideoOutlet(Rung("main", FPS, BITRATE), series, outlet),))
+    always = always_on(page, outlet)
     cases: list[tuple[str, str, Engine, Activity]] = [
         ("still", "damage", damage, rest),
         ("still", "always", always, rest),
@@ -134,7 +138,7 @@ async def compare(page: Page, rounds: int, seconds: float) -> float:
     results: dict[tuple[str, str], list[float]] = {}
     for number in range(rounds):
         for case, mode, engine, activity in cases:
-            figures = await measure(page, engine, metrics, activity, seconds)
+            figures = await measure(page, engine, outlet, series, activity, seconds)
             results.setdefault((case, mode), []).append(figures["cpu_percent"])
             rounded = {name: round(value, 3) for name, value in figures.items()}
             print(json.dumps({"round": number, "case": case, "mode": mode, **rounded}), flush=True)

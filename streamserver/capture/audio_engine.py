@@ -13,7 +13,7 @@ from .metrics import StreamMetrics
 from .opus import OpusEncoder
 from .pulse_source import CHUNK_BYTES, PulseSource, SoundServer
 from .silence import SilenceGate
-from .worker import Worker
+from .worker import Outlet, Worker
 
 _SILENCE = bytes(CHUNK_BYTES)
 
@@ -25,6 +25,7 @@ class AudioEngine:
     sound: SoundServer
     source: str
     bitrate: int
+    outlet: Outlet
     metrics: StreamMetrics
     pauses: MachinePauses = field(default_factory=MachinePauses)
 
@@ -33,7 +34,7 @@ class AudioEngine:
         encoder = OpusEncoder(self.bitrate)
         timeline = AudioTimeline()
         gate = SilenceGate()
-        greeted = worker.keyframe_requests
+        greeted = self.outlet.keyframe_requests
         with closing(PulseSource(self.sound, self.source)) as source:
             poll = select.poll()
             poll.register(source.fileno(), select.POLLIN)
@@ -41,8 +42,8 @@ class AudioEngine:
             while not worker.stopping:
                 poll.poll()
                 worker.acknowledge()
-                if greeted != worker.keyframe_requests:  # a new listener: let its player begin
-                    greeted = worker.keyframe_requests
+                if greeted != self.outlet.keyframe_requests:  # a new listener: let its player begin
+                    greeted = self.outlet.keyframe_requests
                     gate.reopen()
                 for chunk in source.read():
                     self._send(chunk, worker, encoder, timeline, gate)
@@ -59,4 +60,4 @@ class AudioEngine:
         data = encoder.encode(chunk)
         self.metrics.encoded(len(data), time.monotonic() - began, keyframe=True)
         stamp = rtp_time(place + self.pauses.total(began, time.time()), AUDIO_CLOCK_RATE)
-        worker.emit(EncodedFrame(data, True, stamp, place))
+        worker.emit(self.outlet, EncodedFrame(data, True, stamp, place))

@@ -38,6 +38,10 @@ class MediaStream(Protocol):
     def codec(self) -> str:
         """Codec name in lower case: `h264` or `opus`."""
 
+    @property
+    def bitrate(self) -> int:
+        """What it may use at most, bit/s."""
+
     def subscribe(self, listener: FrameListener) -> Subscription:
         """Start listening; the first frame a listener gets of a video stream is a key frame.
 

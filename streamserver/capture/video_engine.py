@@ -1,39 +1,49 @@
-"""Screen to H.264, in the capture thread."""
+"""Screen to H.264 in several qualities, in the capture thread: one picture, an encoder for each quality."""
 
 from __future__ import annotations
 
 import select
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
-from .bit_budget import BitBudget
+from av.video.frame import VideoFrame
+
 from .clock import MachinePauses, rtp_time
 from .frames import VIDEO_CLOCK_RATE, EncodedFrame
+from .ladder import Rung
 from .metrics import StreamMetrics
-from .rows import Rows
-from .schedule import Step, VideoSchedule
+from .rung_encoder import RungEncoder
 from .screen_grabber import Display, ScreenGrabber
-from .worker import Worker
-from .x264 import SETTLED_PSNR, VBV_SECONDS, H264Encoder
+from .worker import Outlet, Worker
 from .yuv import convert_rows
 
 
 @dataclass(frozen=True, slots=True)
-class VideoEngine:
-    """Captures a display and encodes what changes; calling it runs until the worker stops.
+class VideoOutlet:
+    """One quality of the picture, its series, and where its frames go."""
 
-    `fps`: pictures a second at most. `bitrate`: kbit/s at most.
+    rung: Rung
+    metrics: StreamMetrics
+    outlet: Outlet
+
+
+@dataclass(frozen=True, slots=True)
+class VideoEngine:
+    """Captures a display and encodes what changes, for each outlet that is wanted; calling it runs until the
+    worker stops.
+
+    The qualities take turns, best first, in the one thread that also captures: they share the picture, so
+    none may be encoded while it changes.
     """
 
     display: Display
-    fps: float
-    bitrate: int
-    metrics: StreamMetrics
+    outlets: Sequence[VideoOutlet]
     pauses: MachinePauses = field(default_factory=MachinePauses)
 
     def __call__(self, worker: Worker) -> None:
-        """Capture until `worker.stopping`; raises when the X server or the encoder fails."""
+        """Capture until `worker.stopping`; raises when the X server or an encoder fails."""
         with closing(ScreenGrabber(self.display)) as grabber:
             _Run(self, worker, grabber).loop()
 
@@ -45,65 +55,96 @@ class _Run:
         self._engine = engine
         self._worker = worker
         self._grabber = grabber
-        self._schedule = VideoSchedule(engine.fps, SETTLED_PSNR)
-        self._encoder: H264Encoder | None = None
-        self._budget = BitBudget(engine.bitrate * 1000, engine.fps, VBV_SECONDS)
+        self._picture: VideoFrame | None = None
+        self._encoders: dict[str, RungEncoder] = {}
+        self._answered: dict[str, int] = {}
+        self._turn = 0
         self._poll = select.poll()
         self._poll.register(grabber.fileno(), select.POLLIN)
         self._poll.register(worker.fileno(), select.POLLIN)
 
     def loop(self) -> None:
-        worker, grabber, schedule = self._worker, self._grabber, self._schedule
-        answered = worker.keyframe_requests
-        while not worker.stopping:
-            if grabber.poll():
-                schedule.screen_changed()
-            if answered != worker.keyframe_requests:
-                answered = worker.keyframe_requests
-                schedule.keyframe_requested()
-            step = schedule.next(time.monotonic())
-            if not step.encode:
-                self._wait(step.wait)
-            elif not worker.has_room:
+        while not self._worker.stopping:
+            if self._grabber.poll():
+                for encoder in self._encoders.values():
+                    encoder.schedule.screen_changed()
+            wanted = [one for one in self._engine.outlets if self._attend(one)]
+            due, wait = self._next(wanted)
+            if due is None:
+                self._turn = 0
+                self._wait(wait)
+            elif not self._worker.has_room:
                 self._wait(None)
             else:
-                self._encode(step)
+                self._turn = wanted.index(due) + 1
+                self._encode(due)
+
+    def _attend(self, one: VideoOutlet) -> bool:
+        """Say whether that quality is wanted; begin or end it, and take note of requests for key frames."""
+        name, outlet = one.rung.id, one.outlet
+        if not outlet.wanted:
+            self._encoders.pop(name, None)
+            return False
+        if name not in self._encoders:
+            self._encoders[name] = self._begin(one)
+        elif self._answered[name] != outlet.keyframe_requests:
+            self._encoders[name].schedule.keyframe_requested()
+        self._answered[name] = outlet.keyframe_requests
+        return True
+
+    def _begin(self, one: VideoOutlet) -> RungEncoder:
+        encoding = one.rung.at(self._grabber.width, self._grabber.height)
+        one.outlet.bitrate = encoding.bitrate * 1000
+        return RungEncoder(encoding)
+
+    def _next(self, wanted: Sequence[VideoOutlet]) -> tuple[VideoOutlet | None, float | None]:
+        """Return the first that is due from the present turn on, or how long to wait for one (s)."""
+        now, wait = time.monotonic(), None
+        turn = self._turn % len(wanted) if wanted else 0
+        for one in (*wanted[turn:], *wanted[:turn]):
+            step = self._encoders[one.rung.id].schedule.next(now)
+            if step.encode:
+                return one, None
+            if step.wait is not None:
+                wait = step.wait if wait is None else min(wait, step.wait)
+        return None, wait
 
     def _wait(self, seconds: float | None) -> None:
         self._poll.poll(None if seconds is None else seconds * 1000)
         self._worker.acknowledge()
 
-    def _encode(self, step: Step) -> None:
-        grabber = self._grabber
-        bands: list[Rows] = []
-        if grabber.poll():
-            bands = grabber.read()
-            if not bands:
-                self._schedule.screen_unchanged()
-                return
+    def _encode(self, one: VideoOutlet) -> None:
+        if self._grabber.poll() and not self._update_picture():
+            return
         captured_at, taken_at = time.monotonic(), time.time()
-        encoder = self._encoder_that_fits()
-        if bands:
-            picture = encoder.writable_picture()
-            for band in bands:
-                convert_rows(grabber.address, grabber.stride, picture, band)
-        large = step.keyframe or sum(band.height for band in bands) * 2 > grabber.height
-        if large and self._budget.is_outdated(captured_at):
-            encoder.restart()
-            self._budget.restarted()
-        encoded = encoder.encode(keyframe=step.keyframe)
-        self._budget.spend(len(encoded.data), captured_at)
-        self._schedule.encoded(captured_at, keyframe=encoded.keyframe, psnr=encoded.psnr)
+        encoder = self._encoders.get(one.rung.id)
+        if encoder is None or self._picture is None:  # the screen has another size: begin anew
+            return
+        encoded = encoder.encode(self._picture, captured_at)
+        if encoded is None:
+            return
         took = time.monotonic() - captured_at
-        self._engine.metrics.encoded(len(encoded.data), took, keyframe=encoded.keyframe)
+        one.metrics.encoded(len(encoded.data), took, keyframe=encoded.keyframe)
         paused = self._engine.pauses.total(captured_at, taken_at)
         stamp = rtp_time(captured_at + paused, VIDEO_CLOCK_RATE)
-        self._worker.emit(EncodedFrame(encoded.data, encoded.keyframe, stamp, captured_at))
+        self._worker.emit(one.outlet, EncodedFrame(encoded.data, encoded.keyframe, stamp, captured_at))
 
-    def _encoder_that_fits(self) -> H264Encoder:
-        width, height = self._grabber.width & ~1, self._grabber.height & ~1
-        encoder = self._encoder
-        if encoder is None or encoder.size != (width, height):
-            encoder = self._encoder = H264Encoder(width, height, self._engine.fps, self._engine.bitrate)
-            self._budget.restarted()
-        return encoder
+    def _update_picture(self) -> bool:
+        """Bring the picture up to date; False when nothing of it has changed that can be seen."""
+        grabber = self._grabber
+        bands = grabber.read()
+        if not bands:
+            for encoder in self._encoders.values():
+                encoder.nothing_new()
+            return False
+        width, height = grabber.width & ~1, grabber.height & ~1
+        picture = self._picture
+        if picture is None or (picture.width, picture.height) != (width, height):
+            picture = self._picture = VideoFrame(width, height, "yuv420p")
+            self._encoders.clear()
+        picture.make_writable()
+        for band in bands:
+            convert_rows(grabber.address, grabber.stride, picture, band)
+        for encoder in self._encoders.values():
+            encoder.picture_changed(sum(band.height for band in bands) / height)
+        return True

@@ -1,4 +1,4 @@
-"""The thread that captures one stream while somebody listens."""
+"""The thread that captures one source while somebody listens to any of its streams."""
 
 from __future__ import annotations
 
@@ -28,28 +28,45 @@ Engine = Callable[["Worker"], None]
 """Captures and encodes in the worker's thread until `worker.stopping`; raises when its source breaks."""
 
 
+class Outlet:
+    """Where the frames of one stream leave its engine.
+
+    Attributes:
+        deliver: called on the event loop for every frame.
+        wanted: whether anybody listens; an engine encodes nothing for an outlet that nobody wants.
+        keyframe_requests: how often a key frame was asked for so far.
+        bitrate: what the stream may use, bit/s.
+    """
+
+    def __init__(self, bitrate: int = 0) -> None:
+        self.deliver: Callable[[EncodedFrame], None] = _nowhere
+        self.wanted = False
+        self.keyframe_requests = 0
+        self.bitrate = bitrate
+
+
+def _nowhere(_frame: EncodedFrame) -> None:
+    """Take the frames of an outlet that no stream has yet."""
+
+
 class Worker:
     """Runs an engine in a thread of its own, again after a while when it breaks, until it is stopped.
 
-    `deliver` is called on the event loop for every frame until `stop`. The descriptor of `fileno` becomes
-    readable when the engine should look at `stopping`, `keyframe_requests` and `has_room`; it calls
-    `acknowledge` first.
+    The descriptor of `fileno` becomes readable when the engine should look at `stopping`, at its outlets and
+    at `has_room`; it calls `acknowledge` first.
     """
 
     def __init__(
         self,
         name: str,
         engine: Engine,
-        deliver: Callable[[EncodedFrame], None],
         *,
         broke: Callable[[], None],
         first_retry: float = FIRST_RETRY,
     ) -> None:
         self.name = name
         self.stopping = False
-        self.keyframe_requests = 0
         self._engine = engine
-        self._deliver = deliver
         self._broke = broke
         self._first_retry = first_retry
         self._loop = asyncio.get_running_loop()
@@ -63,15 +80,10 @@ class Worker:
 
     # On the event loop
 
-    def request_keyframe(self) -> None:
-        """Ask the engine for a key frame."""
-        self.keyframe_requests += 1
-        self._notify()
-
     def stop(self) -> None:
         """Deliver nothing more and let the thread end. Safe to call again."""
         self.stopping = True
-        self._notify()
+        self.notify()
 
     @property
     def has_ended(self) -> bool:
@@ -83,17 +95,18 @@ class Worker:
         await self._ended.wait()
         self._thread.join()  # it has nothing left to do but return
 
-    def _notify(self) -> None:
+    def notify(self) -> None:
+        """Let the engine look at its outlets."""
         if not self._ended.is_set():
             os.eventfd_write(self._wake, 1)
 
-    def _arrived(self, frame: EncodedFrame) -> None:
+    def _arrived(self, outlet: Outlet, frame: EncodedFrame) -> None:
         was_full = not self.has_room
         self._delivered += 1
         if was_full:
-            self._notify()
+            self.notify()
         if not self.stopping:
-            self._deliver(frame)
+            outlet.deliver(frame)
 
     def _over(self) -> None:
         self._ended.set()
@@ -117,13 +130,13 @@ class Worker:
         except BlockingIOError:
             return
 
-    def emit(self, frame: EncodedFrame) -> None:
+    def emit(self, outlet: Outlet, frame: EncodedFrame) -> None:
         """Hand a frame to the event loop."""
         if self._failures:
             log.info("capture works again", stream=self.name, failures=self._failures)
             self._failures = 0
         self._emitted += 1
-        self._loop.call_soon_threadsafe(self._arrived, frame)
+        self._loop.call_soon_threadsafe(self._arrived, outlet, frame)
 
     def _run(self) -> None:
         try:

@@ -62,7 +62,7 @@ class H264Encoder:
     """Encodes pictures of one size. Not thread-safe; releases the GIL while it encodes.
 
     The caller changes `writable_picture()` in place and calls `encode`: what has not changed since the
-    last picture need not be written again.
+    last picture need not be written again. Encoders of one size can share a `picture`.
 
     Chosen: `ultrafast` + `zerolatency` (no B-frames, no look-ahead, so every picture comes out at once),
     constrained baseline, one slice and one thread, infinite GOP with IDRs on demand, SPS and PPS with each
@@ -71,13 +71,18 @@ class H264Encoder:
     it holds back the newest picture.
     """
 
-    def __init__(self, width: int, height: int, fps: float, bitrate: int) -> None:
-        """Open it for an even size in px, `fps` at most and `bitrate` kbit/s; raises `CaptureError`."""
+    def __init__(
+        self, width: int, height: int, fps: float, bitrate: int, picture: VideoFrame | None = None
+    ) -> None:
+        """Open it for an even size in px, `fps` at most and `bitrate` kbit/s; raises `CaptureError`.
+
+        `picture`: one of that size, in I420, to encode; None: one of its own.
+        """
         self.size = (width, height)
         self._fps = fps
         self._rate = Fraction(fps).limit_denominator(1001)
         self._bitrate = bitrate
-        self._picture = VideoFrame(width, height, "yuv420p")
+        self._picture = picture or VideoFrame(width, height, "yuv420p")
         self.restart()
 
     def restart(self) -> None:

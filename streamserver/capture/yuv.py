@@ -19,6 +19,9 @@ BYTES_PER_PIXEL = 4
 """Size of a BGRX pixel."""
 
 
+_BOX_FILTER = 3  # kFilterBox
+
+
 @cache
 def load_libyuv() -> ctypes.CDLL:
     """Load libyuv; raises `CaptureError` when the system has none."""
@@ -29,6 +32,9 @@ def load_libyuv() -> ctypes.CDLL:
     pointer, integer = ctypes.c_void_p, ctypes.c_int
     library.ARGBToI420.argtypes = (pointer, integer) * 4 + (integer, integer)
     library.ARGBToI420.restype = integer
+    planes = (pointer, integer) * 3 + (integer, integer)
+    library.I420Scale.argtypes = (*planes, *planes, integer)
+    library.I420Scale.restype = integer
     return library
 
 
@@ -56,3 +62,17 @@ def convert_rows(source: int, stride: int, picture: VideoFrame, rows: Rows) -> N
     )
     if failed:
         raise CaptureError(f"libyuv refused {height} rows of {picture.width} px")
+
+
+def scale(source: VideoFrame, target: VideoFrame) -> None:
+    """Fill one I420 picture with another of a different size; each pixel is the mean of those it covers."""
+    failed = load_libyuv().I420Scale(*_described(source), *_described(target), _BOX_FILTER)
+    if failed:
+        raise CaptureError(
+            f"libyuv refused to scale {source.width}x{source.height} to {target.width}x{target.height}"
+        )
+
+
+def _described(picture: VideoFrame) -> tuple[int, ...]:
+    planes = [value for plane in picture.planes for value in (plane.buffer_ptr, plane.line_size)]
+    return (*planes, picture.width, picture.height)

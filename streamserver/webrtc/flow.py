@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from streamserver.capture.frames import EncodedFrame
@@ -31,9 +32,8 @@ class Flow:
         self.dropped = 0
         self._sink = sink
         self._stream = stream
-        self._subscription: Subscription | None = None
-        self._generation = 0
-        self._needs_keyframe = True
+        self._place: _Place | None = None
+        self._next_place: _Place | None = None
         self._started = False
         self._ready = False
         self._paused = False
@@ -53,14 +53,21 @@ class Flow:
     @property
     def flowing(self) -> bool:
         """Whether it listens to its stream."""
-        return self._subscription is not None
+        return self._place is not None
 
     def set_stream(self, stream: MediaStream | None) -> None:
-        """Change to another stream; its first frame is a key frame."""
-        if stream is not self._stream:
+        """Change to another stream; its first frame is a key frame. Until that comes the old one goes on."""
+        if stream is self._stream:
+            return
+        self._stream = stream
+        if self._next_place is not None:
+            self._next_place.leave()
+            self._next_place = None
+        if stream is None or self._place is None:
             self._unsubscribe()
-            self._stream = stream
             self._update()
+        elif stream is not self._place.stream:
+            self._next_place = _Place(stream, self._take_next, waiting=True)
 
     def set_started(self) -> None:
         """Note that there is a sender, which knows what was negotiated."""
@@ -84,12 +91,13 @@ class Flow:
 
     def request_keyframe(self) -> None:
         """Ask the stream for a key frame, if we listen to it."""
-        if self._subscription is not None and self._stream is not None:
-            self._stream.request_keyframe()
+        if self._place is not None:
+            self._place.stream.request_keyframe()
 
     def skip_to_keyframe(self) -> None:
         """Deliver nothing before the next key frame, and ask for it."""
-        self._needs_keyframe = True
+        if self._place is not None:
+            self._place.waiting = True
         self.request_keyframe()
 
     def stop(self) -> None:
@@ -101,28 +109,56 @@ class Flow:
         wanted = self._started and self._ready and not (self._paused or self._disabled or self._stopped)
         if not wanted:
             self._unsubscribe()
-        elif self._subscription is None and self._stream is not None:
-            self._needs_keyframe = self.kind == "video"
-            self._generation += 1
-            generation = self._generation
-
-            def listener(frame: EncodedFrame) -> None:
-                if generation == self._generation:
-                    self._take(frame)
-
-            self._subscription = self._stream.subscribe(listener)
+        elif self._place is None and self._stream is not None:
+            self._place = _Place(self._stream, self._take, waiting=self.kind == "video")
 
     def _unsubscribe(self) -> None:
-        self._generation += 1
         self._sink.discard()
-        if self._subscription is not None:
-            subscription, self._subscription = self._subscription, None
-            subscription.close()
+        for place in (self._place, self._next_place):
+            if place is not None:
+                place.leave()
+        self._place = self._next_place = None
 
-    def _take(self, frame: EncodedFrame) -> None:
-        if self._needs_keyframe:
+    def _take(self, place: _Place, frame: EncodedFrame) -> None:
+        if place.waiting:
             if not frame.keyframe:
                 self.dropped += 1
                 return
-            self._needs_keyframe = False
+            place.waiting = False
         self._sink.deliver(frame)
+
+    def _take_next(self, place: _Place, frame: EncodedFrame) -> None:
+        """Change over with the chosen stream's first key frame; what waits of the old one is not wanted."""
+        if place.waiting and not frame.keyframe:
+            return
+        if self._next_place is place:
+            old, self._place, self._next_place = self._place, place, None
+            if old is not None:
+                old.leave()
+            self._sink.discard()
+        self._take(place, frame)
+
+
+class _Place:
+    """A listener's place at one stream; nothing is taken any more once it has left.
+
+    `waiting`: whether a key frame must come first.
+    """
+
+    def __init__(
+        self, stream: MediaStream, take: Callable[[_Place, EncodedFrame], None], *, waiting: bool
+    ) -> None:
+        self.stream = stream
+        self.waiting = waiting
+        self._left = False
+        self._take = take
+        self._subscription: Subscription = stream.subscribe(self._listen)
+
+    def leave(self) -> None:
+        """Stop listening."""
+        self._left = True
+        self._subscription.close()
+
+    def _listen(self, frame: EncodedFrame) -> None:
+        if not self._left:
+            self._take(self, frame)

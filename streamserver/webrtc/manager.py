@@ -86,8 +86,8 @@ class WebRTCManager:
 
     @property
     def video_ids(self) -> list[str]:
-        """Ids of the video streams, best first."""
-        return list(self._capture.videos)
+        """Ids of the video streams to choose among, best first."""
+        return list(self._capture.video_ids)
 
     async def start(self) -> None:
         """Open the ports.

@@ -21,7 +21,14 @@ from .fan_out import FanOut
 from .frame_sender import FrameSender
 from .ice_lite import LiteConnection
 from .session_description import H264, OPUS, RemoteDescription, complete_answer, complete_offer, read_remote
-from .signaling import AudioRequest, AudioStatus, VideoRequest, VideoStatus, select_video
+from .signaling import (
+    AudioRequest,
+    AudioStatus,
+    VideoRequest,
+    VideoSelector,
+    VideoStatus,
+    select_video,
+)
 from .surroundings import CaptureLike, DesktopLike
 
 if TYPE_CHECKING:
@@ -75,7 +82,7 @@ class Peer:
         self._changed = changed
         self._spawn = spawn
         self._lock = asyncio.Lock()
-        video_id = select_video(list(capture.videos), video.selector)
+        video_id = self._select(video.selector)
         if video_id is None:
             connection.shut()
             named = video.selector.id if video.selector else ""
@@ -189,7 +196,7 @@ class Peer:
         """Turn the picture on or off, or choose another stream; None if nothing changed."""
         before = self.video_status
         if request.selector is not None:
-            chosen = select_video(list(self._capture.videos), request.selector)
+            chosen = self._select(request.selector)
             if chosen is not None:
                 self._video_id = chosen
                 self.video.flow.set_stream(self._capture.videos[chosen])
@@ -205,6 +212,11 @@ class Peer:
             self.audio.flow.set_disabled(request.disabled)
         after = self.audio_status
         return after if after != before else None
+
+    def _select(self, selector: VideoSelector | None) -> str | None:
+        videos = self._capture.videos
+        bitrates = {name: stream.bitrate for name, stream in videos.items()}
+        return select_video(self._capture.video_ids, bitrates, selector)
 
     # consent
 

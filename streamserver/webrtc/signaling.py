@@ -4,7 +4,7 @@ streams.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -80,21 +80,43 @@ class Provide(BaseModel):
     audio: AudioStatus
 
 
-def select_video(ids: Sequence[str], selector: VideoSelector | None) -> str | None:
-    """Choose a stream among `ids`, ordered best to worst; None if there is no such one.
+def select_video(
+    ids: Sequence[str], bitrates: Mapping[str, int], selector: VideoSelector | None
+) -> str | None:
+    """Choose a stream; None if there is no such one.
 
-    `lower` is the next after the named one, `higher` the one before. Without a name the best one is taken:
-    bitrates are not measured yet.
+    Args:
+        ids: those to choose among, best first.
+        bitrates: of every stream there is, bit/s; those that are not in `ids` are had by their name only.
+        selector: what is wanted; without a name and a bitrate it is the best one.
+
+    By name, `lower` is the next in the list and `higher` the one before. By bitrate, `nearest` is the one
+    with the least difference, `exact` one that has it; `lower` the first from the end of the list that has
+    less, and `higher` the first from its beginning that has more (as neko does it).
     """
     if not ids:
         return None
-    if selector is None or not selector.id:
+    if selector is None or (not selector.id and not selector.bitrate):
         return ids[0]
+    if selector.id:
+        return _by_name(ids, bitrates, selector)
+    wanted = selector.bitrate
+    match selector.type:
+        case "nearest":
+            return min(ids, key=lambda name: abs(bitrates[name] - wanted))
+        case "lower":
+            found = (name for name in reversed(ids) if bitrates[name] < wanted)
+        case "higher":
+            found = (name for name in ids if bitrates[name] > wanted)
+        case _:
+            found = (name for name in ids if bitrates[name] == wanted)
+    return next(found, None)
+
+
+def _by_name(ids: Sequence[str], known: Mapping[str, int], selector: VideoSelector) -> str | None:
+    if selector.type not in ("lower", "higher"):
+        return selector.id if selector.id in known else None
     if selector.id not in ids:
         return None
-    index = list(ids).index(selector.id)
-    if selector.type == "lower":
-        index += 1
-    elif selector.type == "higher":
-        index -= 1
+    index = list(ids).index(selector.id) + (1 if selector.type == "lower" else -1)
     return ids[index] if 0 <= index < len(ids) else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from streamserver.capture.stream import MediaStream
@@ -85,7 +85,11 @@ class CaptureLike(Protocol):
 
     @property
     def videos(self) -> Mapping[str, MediaStream]:
-        """Video streams by id, best first."""
+        """Every video stream, by id."""
+
+    @property
+    def video_ids(self) -> Sequence[str]:
+        """The ids of those to choose among, best first."""
 
     @property
     def audio(self) -> MediaStream | None:

@@ -76,7 +76,7 @@ async def test_a_still_screen_sends_nothing_and_costs_nothing(
     await quiet(viewer)
     before, began = len(viewer.frames), time.monotonic()
     threads = {thread.id: thread.user_time + thread.system_time for thread in psutil.Process().threads()}
-    native = next(thread.native_id for thread in threading.enumerate() if thread.name == "capture-main")
+    native = next(thread.native_id for thread in threading.enumerate() if thread.name == "capture-video")
     await asyncio.sleep(1.0)
     after = {thread.id: thread.user_time + thread.system_time for thread in psutil.Process().threads()}
     assert native is not None
@@ -132,7 +132,7 @@ async def test_two_listeners_cost_one_encode(
 ) -> None:
     one, two = Viewer(), Viewer()
     seats = [stream.subscribe(one), stream.subscribe(two)]
-    assert capture_threads() == ["capture-main"]
+    assert capture_threads() == ["capture-video"]
     assert registry.get_sample_value("neko_capture_streamsink_listeners", LABELS) == 2
     screen.draw_card(seed=2)
     await quiet(one)
@@ -245,7 +245,7 @@ async def test_a_closed_stream_delivers_nothing(stream: CapturedStream) -> None:
     viewer = Viewer()
     stream.subscribe(viewer)
     await until(lambda: viewer.frames, within=5, what="the first frame")
-    await stream.close()
+    stream.close()
     before = len(viewer.frames)
     late = Viewer()
     stream.subscribe(late)

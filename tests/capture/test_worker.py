@@ -4,7 +4,7 @@ import select
 import time
 
 from streamserver.capture.frames import EncodedFrame
-from streamserver.capture.worker import BACKLOG_LIMIT, Worker
+from streamserver.capture.worker import BACKLOG_LIMIT, Outlet, Worker
 from tests.capture.viewer import Viewer
 from tests.waiting import until, wait_until
 
@@ -18,7 +18,7 @@ async def test_attempts_come_at_growing_intervals_and_stopping_interrupts_them()
         attempts.append(time.monotonic())
         raise OSError("no such source")
 
-    worker = Worker("test", broken, Viewer(), broke=lambda: None, first_retry=0.05)
+    worker = Worker("test", broken, broke=lambda: None, first_retry=0.05)
     await until(lambda: len(attempts) == 4, within=5, what="four attempts")
     worker.stop()
     await asyncio.wait_for(worker.ended(), 0.3)  # the next attempt was 0.4 s away
@@ -27,18 +27,19 @@ async def test_attempts_come_at_growing_intervals_and_stopping_interrupts_them()
 
 
 async def test_an_engine_learns_that_the_loop_is_behind_and_that_it_has_caught_up() -> None:
-    viewer = Viewer()
+    viewer, outlet = Viewer(), Outlet()
+    outlet.deliver = viewer
     rooms: list[bool] = []
 
     def eager(worker: Worker) -> None:
         while not worker.stopping:
             worker.acknowledge()
             while worker.has_room and len(rooms) < 20:
-                worker.emit(FRAME)
+                worker.emit(outlet, FRAME)
                 rooms.append(worker.has_room)
             select.select([worker], [], [])
 
-    worker = Worker("test", eager, viewer, broke=lambda: None)
+    worker = Worker("test", eager, broke=lambda: None)
     wait_until(
         lambda: len(rooms) == BACKLOG_LIMIT, within=5, what="the backlog is full"
     )  # the loop stands still
@@ -50,13 +51,14 @@ async def test_an_engine_learns_that_the_loop_is_behind_and_that_it_has_caught_u
 
 
 async def test_nothing_is_delivered_after_stop() -> None:
-    viewer = Viewer()
+    viewer, outlet = Viewer(), Outlet()
+    outlet.deliver = viewer
 
     def one(worker: Worker) -> None:
-        worker.emit(FRAME)
+        worker.emit(outlet, FRAME)
         worker.stopping = True
 
-    worker = Worker("test", one, viewer, broke=lambda: None)
+    worker = Worker("test", one, broke=lambda: None)
     worker.stop()
     await worker.ended()
     assert viewer.frames == []

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import fractions
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -57,10 +57,18 @@ class Place:
 class HandStream:
     """A stream whose frames the test delivers itself."""
 
-    def __init__(self, stream_id: str = "main", kind: MediaKind = "video", codec: str = "h264") -> None:
+    def __init__(
+        self,
+        stream_id: str = "main",
+        kind: MediaKind = "video",
+        codec: str = "h264",
+        *,
+        bitrate: int = 2_500_000,
+    ) -> None:
         self.id = stream_id
         self.kind = kind
         self.codec = codec
+        self.bitrate = bitrate
         self.places: list[Place] = []
         self.subscriptions = 0
         self.keyframe_requests = 0
@@ -85,8 +93,10 @@ class SyntheticVideo(HandStream):
     `age`: seconds before its sending that a frame was captured.
     """
 
-    def __init__(self, width: int = 320, height: int = 240) -> None:
-        super().__init__()
+    def __init__(
+        self, width: int = 320, height: int = 240, stream_id: str = "main", bitrate: int = 2_500_000
+    ) -> None:
+        super().__init__(stream_id, bitrate=bitrate)
         self.age = 0.0
         self._size = (width, height)
         encoder = av.CodecContext.create("libx264", "w")
@@ -198,14 +208,18 @@ class CaptureStandIn:
     videos: dict[str, MediaStream]
     audio: MediaStream | None
 
+    @property
+    def video_ids(self) -> list[str]:
+        return list(self.videos)
+
 
 class Room:
     """The media side of a server, running."""
 
-    def __init__(self, settings: WebRTCSettings, video: HandStream, sound: HandStream) -> None:
-        self.video = video
+    def __init__(self, settings: WebRTCSettings, videos: Sequence[HandStream], sound: HandStream) -> None:
+        self.video = videos[0]
         self.sound = sound
-        capture = CaptureStandIn({video.id: video}, sound)
+        capture = CaptureStandIn({video.id: video for video in videos}, sound)
         self.desk = DeskStandIn()
         self.registry = CollectorRegistry()
         self.sessions = SessionManager(SessionSettings())
@@ -230,16 +244,13 @@ class Room:
 
 
 @asynccontextmanager
-async def open_room(
-    settings: WebRTCSettings | None = None, video: HandStream | None = None
-) -> AsyncIterator[Room]:
-    picture = video or SyntheticVideo()
+async def open_room(settings: WebRTCSettings | None = None, *videos: HandStream) -> AsyncIterator[Room]:
+    pictures = videos or (SyntheticVideo(),)
     sound = SyntheticAudio()
-    room = Room(settings or WebRTCSettings(udpmux=0), picture, sound)
+    room = Room(settings or WebRTCSettings(udpmux=0), pictures, sound)
     await room.manager.start()
     sources = [asyncio.create_task(sound.run())]
-    if isinstance(picture, SyntheticVideo):
-        sources.append(asyncio.create_task(picture.run()))
+    sources += [asyncio.create_task(one.run()) for one in pictures if isinstance(one, SyntheticVideo)]
     try:
         yield room
     finally:

@@ -77,10 +77,34 @@ def test_another_stream_begins_with_a_key_frame_of_its_own() -> None:
     flow, drain = running(first)
     first.deliver(frame(1, keyframe=True))
     flow.set_stream(second)
-    assert (len(first.places), len(second.places), drain.numbers) == (0, 1, [])
+    assert (len(first.places), len(second.places)) == (1, 1)
     second.deliver(frame(50))
+    first.deliver(frame(2))
+    assert drain.numbers == [1, 2], "the old one goes on until the new one can be shown"
     second.deliver(frame(51, keyframe=True))
-    assert drain.numbers == [51]
+    first.deliver(frame(3))
+    second.deliver(frame(52))
+    assert drain.numbers == [51, 52], "what still waits of the old one is not wanted any more"
+    assert (len(first.places), len(second.places)) == (0, 1)
+
+
+def test_a_change_of_mind_before_the_key_frame_leaves_nothing_behind() -> None:
+    first, second, third = HandStream("hd"), HandStream("sd"), HandStream("low")
+    flow, drain = running(first)
+    first.deliver(frame(1, keyframe=True))
+    flow.set_stream(second)
+    flow.set_stream(third)
+    assert (len(first.places), len(second.places), len(third.places)) == (1, 0, 1)
+    flow.set_stream(first)
+    assert (len(first.places), len(second.places), len(third.places)) == (1, 0, 0)
+    first.deliver(frame(2))
+    assert drain.numbers == [1, 2], "nothing was interrupted"
+    flow.set_stream(second)
+    flow.set_paused(True)
+    assert not first.places
+    assert not second.places
+    flow.set_paused(False)
+    assert (len(first.places), len(second.places)) == (0, 1)
 
 
 def test_nothing_is_asked_of_a_stream_nobody_listens_to() -> None:

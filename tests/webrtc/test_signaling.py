@@ -6,6 +6,7 @@ from pydantic import ValidationError
 from streamserver.webrtc.signaling import IceServer, VideoRequest, VideoSelector, VideoStatus, select_video
 
 IDS = ["hd", "sd", "low"]
+BITRATES = {"hd": 2_500_000, "sd": 1_000_000, "low": 400_000, "legacy": 3_000_000}
 
 
 @pytest.mark.parametrize(
@@ -21,15 +22,27 @@ IDS = ["hd", "sd", "low"]
         (VideoSelector(type="higher", id="low"), "sd"),
         (VideoSelector(type="higher", id="hd"), None),
         (VideoSelector(id="none"), None),
-        (VideoSelector(bitrate=1_000_000), "hd"),
+        (VideoSelector(id="legacy"), "legacy"),
+        (VideoSelector(type="nearest", id="legacy"), "legacy"),
+        (VideoSelector(type="lower", id="legacy"), None),
+        (VideoSelector(bitrate=1_000_000), "sd"),
+        (VideoSelector(bitrate=999_999), None),
+        (VideoSelector(type="nearest", bitrate=999_999), "sd"),
+        (VideoSelector(type="nearest", bitrate=9_000_000), "hd"),
+        (VideoSelector(type="nearest", bitrate=1), "low"),
+        (VideoSelector(type="lower", bitrate=2_500_000), "low"),
+        (VideoSelector(type="lower", bitrate=400_000), None),
+        (VideoSelector(type="higher", bitrate=400_000), "hd"),
+        (VideoSelector(type="higher", bitrate=2_500_000), None),
+        (VideoSelector(type="lower"), "hd"),
     ],
 )
 def test_choosing_a_stream(selector: VideoSelector | None, chosen: str | None) -> None:
-    assert select_video(IDS, selector) == chosen
+    assert select_video(IDS, BITRATES, selector) == chosen
 
 
 def test_there_may_be_no_stream() -> None:
-    assert select_video([], None) is None
+    assert select_video([], {}, None) is None
 
 
 def test_requests_as_clients_send_them() -> None:

@@ -1,0 +1,68 @@
+"""Changing between encodes of one picture, as a viewer sees it on the wire."""
+
+from __future__ import annotations
+
+import struct
+from itertools import pairwise
+
+from streamserver.capture.frames import VIDEO_CLOCK_RATE
+from streamserver.webrtc.signaling import VideoRequest, VideoSelector
+from tests.waiting import until
+from tests.webrtc.room import SyntheticVideo, Viewer, open_room
+
+PICTURE = 102
+STAP_A, PARAMETER_SET = 24, 7
+
+
+def video_packets(viewer: Viewer) -> list[bytes]:
+    return [packet for packet in viewer.rtp if packet[1] & 0x7F == PICTURE]
+
+
+def payload(packet: bytes) -> bytes:
+    words = struct.unpack_from("!H", packet, 14)[0] if packet[0] & 0x10 else -1
+    return packet[12 + 4 * (words + 1) :]
+
+
+def begins_a_key_frame(data: bytes) -> bool:
+    return data[0] & 31 == STAP_A and data[3] & 31 == PARAMETER_SET
+
+
+async def test_changing_the_quality_keeps_one_stream_on_the_wire() -> None:
+    full, low = SyntheticVideo(), SyntheticVideo(160, 120, "low", 400_000)
+    async with open_room(None, full, low) as room:
+        viewer = await room.viewer(room.session("bob"))
+        await until(lambda: len(viewer.pictures) > 5, within=10, what="the picture is there")
+        assert not low.places
+        status = viewer.peer.set_video(VideoRequest(selector=VideoSelector(id="low")))
+        assert status is not None
+        assert (status.id, status.video) == ("low", "low")
+        await until(lambda: viewer.pictures[-1].width == 160, within=10, what="the lower quality")
+        assert not full.places
+        status = viewer.peer.set_video(VideoRequest(selector=VideoSelector(type="higher", id="low")))
+        assert status is not None
+        assert status.id == "main"
+        await until(lambda: viewer.pictures[-1].width == 320, within=10, what="the full quality")
+        assert not low.places
+        packets = video_packets(viewer)
+        await viewer.close()
+    assert len({packet[8:12] for packet in packets}) == 1, "one SSRC"
+    numbers = [struct.unpack_from("!H", packet, 2)[0] for packet in packets]
+    assert {(after - before) & 0xFFFF for before, after in pairwise(numbers)} == {1}
+    times = [struct.unpack_from("!I", packet, 4)[0] for packet in packets]
+    steps = [(after - before) & 0xFFFFFFFF for before, after in pairwise(times)]
+    assert max(steps) < VIDEO_CLOCK_RATE / 2, "time goes on, never backwards"
+    # it begins thrice with a key frame, and none was needed in between
+    assert sum(begins_a_key_frame(payload(packet)) for packet in packets) == 3
+
+
+async def test_a_quality_that_does_not_exist_changes_nothing() -> None:
+    async with open_room(None, SyntheticVideo(), SyntheticVideo(160, 120, "low", 400_000)) as room:
+        viewer = await room.viewer(room.session("bob"))
+        for selector in (
+            VideoSelector(id="best"),
+            VideoSelector(type="lower", id="low"),
+            VideoSelector(bitrate=7),
+        ):
+            assert viewer.peer.set_video(VideoRequest(selector=selector)) is None
+        assert room.manager.video_ids == ["main", "low"]
+        await viewer.close()
