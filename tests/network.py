@@ -21,10 +21,11 @@ def _ip(*arguments: str, check: bool = True) -> None:
 
 
 class Namespace:
-    """A host of its own at `address`; this machine is `gateway` to it. Needs root; removed on exit."""
+    """A host of its own at `address`; this machine is `gateway` to it (`address6`, `gateway6`: by IPv6).
+    Needs root; removed on exit."""
 
     def __init__(self) -> None:
-        number = next(_numbers)
+        self._number = number = next(_numbers)
         self.name = f"catnap-{os.getpid()}-{number}"
         self._cable = f"cn{os.getpid() % 100000}x{number}"
         network = (
@@ -33,6 +34,8 @@ class Namespace:
         prefix, _, last = network.rpartition(".")
         self.gateway = f"{prefix}.{int(last) + 1}"
         self.address = f"{prefix}.{int(last) + 2}"
+        self.gateway6 = f"fd00:{os.getpid() & 0xFFFF:x}:{number:x}::1"
+        self.address6 = f"fd00:{os.getpid() & 0xFFFF:x}:{number:x}::2"
 
     def __enter__(self) -> Self:
         _ip("netns", "add", self.name)
@@ -41,6 +44,8 @@ class Namespace:
             _ip("addr", "add", f"{self.gateway}/30", "dev", self._cable)
             _ip("link", "set", self._cable, "up")
             _ip("-n", self.name, "addr", "add", f"{self.address}/30", "dev", "eth0")
+            _ip("addr", "add", f"{self.gateway6}/64", "dev", self._cable, "nodad")
+            _ip("-n", self.name, "addr", "add", f"{self.address6}/64", "dev", "eth0", "nodad")
             _ip("-n", self.name, "link", "set", "eth0", "up")
             _ip("-n", self.name, "link", "set", "lo", "up")
         except BaseException:
@@ -62,6 +67,15 @@ class Namespace:
         """Let packets through again."""
         _ip("link", "set", self._cable, "up")
         _ip("addr", "replace", f"{self.gateway}/30", "dev", self._cable)
+
+    def change_networks(self) -> None:
+        """Take another IPv4 address and lose the old one, as a phone that leaves a Wi-Fi network."""
+        network = f"198.18.{self._number % 256}"
+        _ip("addr", "add", f"{network}.1/30", "dev", self._cable)
+        _ip("-n", self.name, "addr", "add", f"{network}.2/30", "dev", "eth0")
+        _ip("-n", self.name, "addr", "del", f"{self.address}/30", "dev", "eth0")
+        _ip("-n", self.name, "route", "add", f"{self.gateway}/32", "via", f"{network}.1")
+        self.address = f"{network}.2"
 
     def tcp_socket(self) -> socket.socket:
         """Return a TCP socket of the other host: whoever uses it, its packets take the cable."""

@@ -130,3 +130,48 @@ async def test_where_udp_is_blocked_the_picture_comes_by_tcp() -> None:
             assert {path.protocol for path in connection.paths} == {"tcp"}
             assert room.metric("neko_webrtc_ice_candidates_used", session_id="bob", protocol="tcp") == 1
             assert room.metric("neko_webrtc_ice_candidates_used", session_id="bob", protocol="udp") == 0
+
+
+async def test_a_phone_changes_networks_and_the_picture_goes_on() -> None:
+    """The browser's host loses its address and gets another one; the media is brought there."""
+    with Namespace() as host:
+        async with (
+            open_room(WebRTCSettings(udpmux=0, nat1to1=(host.gateway,))) as room,
+            open_page(["ip", "netns", "exec", host.name]) as page,
+        ):
+            await watch(room, page, "bob")
+            frames = (await look(page, "bob", 5))["frames"]
+            session = room.sessions.get("bob")
+            assert session is not None
+            connection = peer_of(session).connection
+            assert connection.selected is not None
+            assert connection.selected.remote[0].endswith(host.address)
+            host.change_networks()
+            await until(
+                lambda: (
+                    connection.selected is not None and connection.selected.remote[0].endswith(host.address)
+                ),
+                within=20,
+                what="the media goes to the new address",
+            )
+            assert isinstance(frames, int)
+            shown = (await look(page, "bob", frames + 1))["frames"]
+            assert isinstance(shown, int)
+            assert (await look(page, "bob", shown + 15))["state"] == "connected"
+            assert session.is_watching
+
+
+async def test_every_kind_of_address_brings_the_picture() -> None:
+    """A host of its own, by IPv4 and by IPv6, and the one page watches both ways."""
+    with Namespace() as host:
+        async with open_page(["ip", "netns", "exec", host.name]) as page:
+            for name, address in (("four", host.gateway), ("six", host.gateway6)):
+                async with open_room(WebRTCSettings(udpmux=0, nat1to1=(address,))) as room:
+                    await watch(room, page, name)
+                    assert (await look(page, name, 5))["size"] == [320, 240]
+
+
+async def test_a_browser_on_this_machine_may_use_ipv6(page: Page) -> None:
+    async with open_room(WebRTCSettings(udpmux=0, nat1to1=("::1",))) as room:
+        await watch(room, page, "bob")
+        assert (await look(page, "bob", 5))["size"] == [320, 240]

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import aioice.stun
 import pytest
 
-from streamserver.webrtc import udp_mux
+from streamserver.webrtc import ice_lite, udp_mux
 from streamserver.webrtc.agents import Agents
 from streamserver.webrtc.errors import PortError
 from streamserver.webrtc.ice_lite import LiteConnection
@@ -56,6 +56,15 @@ class StunClient:
         data = bytes(message)
         self.socket.send(data)
         return data
+
+    def respond(self, password: bytes, transaction_id: bytes) -> None:
+        """Answer a check of the server's."""
+        response = aioice.stun.Message(
+            aioice.stun.Method.BINDING, aioice.stun.Class.RESPONSE, transaction_id=transaction_id
+        )
+        response.attributes["XOR-MAPPED-ADDRESS"] = self.socket.getpeername()[:2]
+        response.add_message_integrity(password)
+        self.socket.send(bytes(response))
 
     def read(self) -> bytes | None:
         try:
@@ -226,6 +235,56 @@ async def test_the_first_check_selects_and_a_nomination_overrides(
     assert changes == [1]
 
 
+async def test_a_check_that_the_viewer_did_not_send_from_there_moves_nothing(
+    mux: UdpMux, client: Callable[..., StunClient]
+) -> None:
+    """An authentic check that we have not seen, or have forgotten, sent from elsewhere by whoever recorded
+    it."""
+    connection = LiteConnection(mux.agents, [])
+    viewer, attacker, elsewhere = client(), client(), client()
+    viewer.check(connection)
+    await viewer.answer()
+    connection.remote_username, connection.remote_password = "them", "their password"
+    changes: list[int] = []
+    connection.on_path_change = lambda: changes.append(1)
+
+    async def asked(who: StunClient) -> aioice.stun.Message:
+        messages = [aioice.stun.parse_message(data) for data in await received(who, 2)]
+        (request,) = (each for each in messages if each.message_class == aioice.stun.Class.REQUEST)
+        return request
+
+    attacker.check(connection, use_candidate=True)
+    request = await asked(attacker)
+    attacker.respond(b"a guess", request.transaction_id)
+    before = mux.received
+    # even the viewer's own answer counts only from where the question went
+    viewer.respond(b"their password", request.transaction_id)
+    await until(lambda: mux.received > before, within=2, what="it is read")
+    assert changes == []
+    elsewhere.check(connection, use_candidate=True)
+    elsewhere.respond(b"their password", (await asked(elsewhere)).transaction_id)
+    await until(lambda: changes == [1], within=2, what="the viewer is followed")
+    assert connection.selected is not None
+    assert connection.selected.remote[1] == elsewhere.socket.getsockname()[1]
+
+
+async def test_our_own_checks_are_few_however_many_addresses_are_forged(
+    mux: UdpMux, client: Callable[..., StunClient]
+) -> None:
+    connection = LiteConnection(mux.agents, [])
+    viewer = client()
+    viewer.check(connection)
+    await viewer.answer()
+    connection.remote_username, connection.remote_password = "them", "their password"
+    sent = mux.sent
+    attackers = [client() for _ in range(60)]
+    for attacker in attackers:
+        attacker.check(connection, use_candidate=True)
+    await until(lambda: mux.agents.verified == 61, within=5, what="all are read")
+    rate, burst = ice_lite.OWN_CHECKS
+    assert mux.sent - sent - 60 <= burst + rate
+
+
 async def test_an_address_goes_over_to_the_viewer_who_authenticates(
     mux: UdpMux, client: Callable[..., StunClient]
 ) -> None:
@@ -275,20 +334,12 @@ async def test_a_check_of_our_own_brings_a_viewer_back(
     assert request.attributes["USERNAME"] == f"them:{connection.local_username}"
     assert request.check_message_integrity(b"their password")
 
-    def respond(password: bytes, transaction_id: bytes) -> None:
-        response = aioice.stun.Message(
-            aioice.stun.Method.BINDING, aioice.stun.Class.RESPONSE, transaction_id=transaction_id
-        )
-        response.attributes["XOR-MAPPED-ADDRESS"] = ("127.0.0.1", mux.port)
-        response.add_message_integrity(password)
-        viewer.socket.send(bytes(response))
-
-    received = mux.received
-    respond(b"guess", request.transaction_id)
-    respond(b"their password", bytes(12))
-    await until(lambda: mux.received == received + 2, within=2, what="forged answers are read")
+    before = mux.received
+    viewer.respond(b"guess", request.transaction_id)
+    viewer.respond(b"their password", bytes(12))
+    await until(lambda: mux.received == before + 2, within=2, what="forged answers are read")
     assert not connection.answered_since(moment)
-    respond(b"their password", request.transaction_id)
+    viewer.respond(b"their password", request.transaction_id)
     await until(lambda: connection.answered_since(moment), within=2, what="the answer counts")
 
 
