@@ -59,7 +59,7 @@ class Lifecycle:
         await self._adopter.adopt_all()
 
     async def stop(self) -> None:
-        """Finish what is under way and leave instances as they are; packets are counted for the next start."""
+        """Finish what is under way and leave instances as they are; packets count for the next start."""
         await self._book.drain(DRAIN)
         await self._parts.trap.stop()
 
@@ -159,7 +159,7 @@ class Lifecycle:
         self._book.tell("start", instance)
 
     async def stop_instance(self, instance: Instance) -> None:
-        """End its command and let no packet start it again; raises InvalidStateError when it is stopped so."""
+        """End its command and let no packet start it again; InvalidStateError when it is so already."""
         parts = self._parts
         began = parts.clock.monotonic()
         if instance.fall is not None:
