@@ -56,6 +56,11 @@ class WakeTrap(Protocol):
     async def stop(self) -> None:
         """Listen no longer; the kernel counts packets for the next start."""
 
+    async def settle(self) -> None:
+        """Forget whoever was trapped by an agent before this one and was not installed again: they are
+        awake.
+        """
+
     async def install(self, instance: InstanceId, addresses: Addresses, *, hold: bool) -> None:
         """From the return on, any packet to the addresses calls back; with `hold` it waits in the kernel
         until `release` (for instances that do not run), else it goes on to them. May be called again, also

@@ -5,12 +5,13 @@ settings.
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from hostagent.errors import HostError
 from hostagent.instances.model import Addresses, InstanceId, InstanceSpec
 from hostagent.logs import get_logger
-from hostagent.network import addressing, rules
+from hostagent.network import addressing, hold_rules, rules
 from hostagent.network.links import Links
 from hostagent.network.nft import Nft, NftError
 from hostagent.network.published_ports import PublishedPorts
@@ -35,6 +36,8 @@ class HostNetwork:
         self._sysctls = Sysctls(run_dir / "sysctls.json")
         self._links = Links(pool, self._sysctls)
         self._nft: Nft | None = None
+        self.hold_refusal: str | None = "the network was not started"
+        """Why packets to stopped instances cannot be held here; None when they can."""
         self._thread = ThreadPoolExecutor(1, "catnap-network")
 
     @property
@@ -78,7 +81,14 @@ class HostNetwork:
     def _start(self) -> None:
         if self._nft is None:
             self._nft = Nft()
+            self._trapping = replace(self._trapping, nft_queues=hold_rules.nft_can_queue(self._nft))
         self._make_table(self._nft)
+        if self._trapping.nft_queues:
+            self.hold_refusal = None
+        elif (refusal := hold_rules.install(self._trapping.queue)) != self.hold_refusal:
+            self.hold_refusal = refusal
+            if refusal is not None:
+                log.warning("packets to stopped instances cannot be held", answer=refusal)
         self._links.start()
         change = self._sysctls.change
         change("net/netfilter/nf_conntrack_acct", "1")
@@ -123,6 +133,7 @@ class HostNetwork:
 
     def _teardown(self) -> None:
         nft = self._nft or Nft()
+        hold_rules.remove()
         nft.run(rules.remove_table())
         self._links.teardown()
         self._sysctls.restore()
