@@ -193,7 +193,7 @@ def _agree(policy: AutoStandbyPolicy) -> None:
         return
     if policy.level is Level.FROZEN:
         raise BadRequestError(
-            "auto_standby.reclaim_after has no effect with level frozen; take level reclaimed, or leave it out"
+            "auto_standby.reclaim_after has no effect with level frozen; take level reclaimed or leave it out"
         )
     if policy.stop_after is not None and policy.stop_after <= policy.reclaim_after:
         raise BadRequestError(

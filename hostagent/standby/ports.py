@@ -28,7 +28,7 @@ class InstanceView:
     waking: bool = False
     """A wake is under way."""
     since: float | None = None
-    """When the last transition ended: awake since, or asleep at this level since; None when not known."""
+    """Awake since, or asleep since (kept while it goes to deeper levels); None when not known."""
     idle_since: float | None = None
     last_inbound_activity_at: float | None = None
     levels: frozenset[Level] = frozenset()
