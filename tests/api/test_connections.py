@@ -110,6 +110,7 @@ async def test_a_peer_that_never_reads_is_gone_as_soon_and_costs_little_memory()
         await until(lambda: not open_transports(http), within=2, what="the connection is closed")
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("between", [b"", frame(TEXT, b"hello")], ids=["pings", "pings and messages"])
 async def test_pings_of_a_peer_that_never_reads_do_not_fill_the_memory(between: bytes) -> None:
     app, most = Recorder(), 0

@@ -1,6 +1,7 @@
 """The whole way: a real X server, capture thread, encoder, event loop and decoder."""
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -118,11 +119,13 @@ async def test_requests_share_key_frames(stream: CapturedStream) -> None:
     stream.subscribe(viewer)
     await quiet(viewer)
     before = viewer.keyframes
+    began = time.monotonic()
     for _ in range(20):
         stream.request_keyframe()
         await asyncio.sleep(0.01)
+    turns = 1 + math.ceil((time.monotonic() - began) / KEYFRAME_INTERVAL)
     await quiet(viewer)
-    assert viewer.keyframes - before == 2  # one at once, one for those who asked after it
+    assert 2 <= viewer.keyframes - before <= turns  # one at once, one for those who asked after it
     times = [frame.captured_at for frame in viewer.frames if frame.keyframe]
     assert all(after - first >= KEYFRAME_INTERVAL for first, after in pairwise(times))
 
@@ -188,6 +191,7 @@ async def test_motion_keeps_to_the_frame_rate_and_real_time(screen: XScreen, str
         assert abs(ticks / 90_000 - (after.captured_at - before.captured_at)) < 0.001
 
 
+@pytest.mark.alone
 async def test_whole_pages_in_motion_keep_to_the_bit_rate_without_key_frames(
     screen: XScreen, stream: CapturedStream
 ) -> None:

@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, Playwright, sync_playwright
+from playwright.sync_api import BrowserContext, Page, Playwright, expect, sync_playwright
 
 from tests.web.room_server import PASSWORD, RoomServer
 
 USER = "catnap"
 WIDE = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
+PATIENCE = 20_000
+"""Milliseconds until a wait of the browser's driver is in vain."""
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +77,8 @@ def chromium(_playwright: Playwright) -> Iterator[BrowserContext]:
         color_scheme="light",
         viewport=None,
     )
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(PATIENCE)
+    expect.set_options(timeout=PATIENCE)
     yield context
     context.close()
     shutil.rmtree(home, ignore_errors=True)

@@ -143,6 +143,7 @@ async def test_two_viewers_share_one_stream_and_see_the_controller_s_pointer(roo
         await viewer.close()
 
 
+@pytest.mark.alone
 async def test_a_fast_mouse_is_shown_at_a_bounded_rate(room: Room) -> None:
     alice, bob = room.session("alice"), room.session("bob")
     first, second = await room.viewer(alice), await room.viewer(bob)
