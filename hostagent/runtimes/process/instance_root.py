@@ -12,6 +12,7 @@ Built on a fresh root, a tmpfs with the host's top directories bound into it; th
     /etc/passwd, group, hosts, hostname, resolv.conf    files of its own over the host's
 """
 
+import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -50,7 +51,8 @@ def build_root(order: LaunchOrder) -> None:
         kernel.bind(order.gate_file, gate)
     kernel.mount("proc", new / "proc", "proc", _QUIET | kernel.MS_NOEXEC)
     kernel.make_root(new)
-    kernel.mount("sysfs", "/sys", "sysfs", _QUIET | kernel.MS_NOEXEC | kernel.MS_RDONLY)
+    with contextlib.suppress(OSError):  # some containers forbid it, and few programs look there
+        kernel.mount("sysfs", "/sys", "sysfs", _QUIET | kernel.MS_NOEXEC | kernel.MS_RDONLY)
     kernel.mount("tmpfs", "/tmp", "tmpfs", _QUIET, "mode=1777")  # noqa: S108 (its own)
     kernel.mount("tmpfs", "/run", "tmpfs", _QUIET, "mode=0755")
     kernel.mount("tmpfs", "/dev/shm", "tmpfs", _QUIET, "mode=1777")  # noqa: S108 (its own)

@@ -1,7 +1,7 @@
 """Starts one command as an instance: `python -m hostagent.runtimes.process.launcher`, told on stdin.
 
 A process of its own because entering namespaces and forking into them need one with a single thread. It ends
-as soon as process 1 of the instance exists; that is the agent's child (CLONE_PARENT), so it learns how it ends.
+as soon as process 1 of the instance exists; the agent's child (CLONE_PARENT), whose end it learns.
 
     agent                      launcher                     process 1 (becomes tini)
       | -- the order ----------> joins cgroups, network

@@ -40,6 +40,13 @@ async def probe_levels(hierarchies: Hierarchies, group: str) -> Mapping[Level, L
     return {answer.level: answer for answer in answers}
 
 
+def remove_group(hierarchies: Hierarchies, group: str) -> None:
+    """Remove the cgroup above instances that are gone."""
+    for directory in Cgroup(hierarchies, group).directories:
+        with contextlib.suppress(FileNotFoundError):
+            directory.rmdir()
+
+
 def swap_free() -> int:
     """Return the bytes of swap that are free."""
     total = 0
@@ -49,10 +56,8 @@ def swap_free() -> int:
     return total
 
 
-NO_SWAP = (
-    "this machine has no free swap to move memory to: "
-    "fallocate -l 2G /swap && chmod 600 /swap && mkswap /swap && swapon /swap"
-)
+NO_SWAP = "this machine has no free swap to move memory to"
+"""`catnap host doctor` says how to make some."""
 
 
 async def _try_freezer(hierarchies: Hierarchies, group: str) -> tuple[LevelSupport, LevelSupport]:

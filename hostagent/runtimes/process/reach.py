@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -101,3 +102,20 @@ def _interpreters(program: Path) -> Iterator[Path]:
             return
         program = Path(words[0])
         yield program
+
+
+def main() -> None:
+    """`… UID FILE…`: become that user and print why a file cannot be read; nothing when all can."""
+    uid, paths = int(sys.argv[1]), sys.argv[2:]
+    os.setgroups([])
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
+    try:
+        for path in paths:
+            explain(Path(path), f"an instance's user (uid {uid})", os.R_OK)
+    except (OutOfReachError, FileNotFoundError) as error:
+        sys.stdout.write(str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from hostagent.runtimes.process.hierarchies import Hierarchies, find_hierarchies
 from hostagent.runtimes.process.launch import launch, order_for
 from hostagent.runtimes.process.log_keeper import LogKeeper
 from hostagent.runtimes.process.output_log import log_of
-from hostagent.runtimes.process.probes import NO_SWAP, probe_levels, swap_free
+from hostagent.runtimes.process.probes import NO_SWAP, probe_levels, remove_group, swap_free
 from hostagent.runtimes.process.stamp import is_first_of_its_namespace, is_running, stamp_of
 
 log = structlog.get_logger("process_runtime")
@@ -58,6 +57,10 @@ class ProcessRuntime:
     def levels(self) -> Mapping[Level, LevelSupport]:
         """Return what the probes found."""
         return self._levels
+
+    def known(self) -> tuple[InstanceId, ...]:
+        """Return the instances it has been asked about and that were not destroyed."""
+        return tuple(self._instances)
 
     def _of(self, instance: InstanceId) -> _Instance:
         if (known := self._instances.get(instance)) is None:
@@ -97,12 +100,9 @@ class ProcessRuntime:
         members = known.cgroup.processes()
         if stamp is not None and stamp.pid in members and is_running(stamp):
             return stamp
-        first = [pid for pid in members if is_first_of_its_namespace(pid)]
-        # Chromium's sandbox makes process namespaces inside of ours: the outermost is the oldest
-        stamps = sorted(
-            (found for pid in first if (found := stamp_of(pid))), key=lambda found: found.start_ticks
+        return next(
+            (found for pid in members if is_first_of_its_namespace(pid) and (found := stamp_of(pid))), None
         )
-        return stamps[0] if stamps else None
 
     def _adopt(self, instance: InstanceId, known: _Instance, stamp: ProcessStamp) -> ExitWatch:
         if known.watch is None or known.watch.stamp != stamp:
@@ -224,6 +224,4 @@ class ProcessRuntime:
 
     async def teardown(self) -> None:
         """Remove the group above the instances, which must be gone (`catnap host down`)."""
-        for directory in Cgroup(self._hierarchies, self._group).directories:
-            with contextlib.suppress(FileNotFoundError):
-                os.rmdir(directory)  # noqa: PTH106 (a moment in the kernel)
+        remove_group(self._hierarchies, self._group)

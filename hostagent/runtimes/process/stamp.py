@@ -30,7 +30,7 @@ def is_running(stamp: ProcessStamp) -> bool:
 
 
 def is_first_of_its_namespace(pid: int) -> bool:
-    """Whether the process is number 1 of a process namespace below ours."""
+    """Whether the process is number 1 of a process namespace directly below ours."""
     try:
         text = Path(f"/proc/{pid}/status").read_text()
     except OSError:
@@ -38,5 +38,5 @@ def is_first_of_its_namespace(pid: int) -> bool:
     for line in text.splitlines():
         if line.startswith("NSpid:"):
             numbers = line.split()[1:]
-            return len(numbers) > 1 and numbers[-1] == "1"
+            return len(numbers) == 2 and numbers[-1] == "1"  # more: inside of it (a browser's sandbox)
     return False
