@@ -79,6 +79,13 @@ class Namespace:
 
     def tcp_socket(self) -> socket.socket:
         """Return a TCP socket of the other host: whoever uses it, its packets take the cable."""
+        return self._socket(socket.SOCK_STREAM)
+
+    def udp_socket(self) -> socket.socket:
+        """Return a UDP socket of the other host."""
+        return self._socket(socket.SOCK_DGRAM)
+
+    def _socket(self, kind: socket.SocketKind) -> socket.socket:
         made: list[socket.socket | OSError] = []
 
         def make() -> None:
@@ -88,7 +95,7 @@ class Namespace:
                 if libc.setns(namespace.fileno(), CLONE_NEWNET):
                     made.append(OSError(ctypes.get_errno(), f"cannot enter the namespace {self.name}"))
                 else:
-                    made.append(socket.socket())
+                    made.append(socket.socket(socket.AF_INET, kind))
 
         thread = threading.Thread(target=make)
         thread.start()

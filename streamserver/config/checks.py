@@ -1,7 +1,7 @@
 """Checks that need more than one setting, and warnings for values that are accepted but do nothing yet."""
 
 from streamserver.config.gstreamer import Wish, is_arithmetic, read_pipeline, read_video_config
-from streamserver.config.media_settings import VideoSettings
+from streamserver.config.media_settings import VideoSettings, WebRTCSettings
 from streamserver.config.settings import MemberSettings, MultiuserSettings, Settings
 from streamserver.config.types import ScreenSize
 from streamserver.usernames import BadUsernameError, check_username
@@ -31,7 +31,12 @@ def find_conflicts(settings: Settings) -> list[str]:
                 "member.multiuser.user_password and member.multiuser.admin_password are the same; "
                 "nobody could log in as a user"
             )
-    return problems + _member_conflicts(settings.member) + _pipeline_conflicts(settings.capture.video)
+    return (
+        problems
+        + _member_conflicts(settings.member)
+        + _webrtc_conflicts(settings.webrtc)
+        + _pipeline_conflicts(settings.capture.video)
+    )
 
 
 def _member_conflicts(member: MemberSettings) -> list[str]:
@@ -78,12 +83,7 @@ def find_limits(settings: Settings) -> list[str]:
         )
     if settings.member.provider == "object" and not settings.member.object.users:
         warnings.append("member.object.users is empty; nobody can log in until the API token adds somebody")
-    if not webrtc.icelite:
-        warnings.append("webrtc.icelite: false is not supported yet; ICE-lite is used")
-    if not webrtc.icetrickle:
-        warnings.append("webrtc.icetrickle: with ICE-lite the candidates are in the offer, whatever is set")
-    if webrtc.iceservers.backend not in ((), webrtc.iceservers.frontend):
-        warnings.append("webrtc.iceservers.backend: not used with ICE-lite; set webrtc.nat1to1 behind NAT")
+    warnings += _webrtc_limits(webrtc)
     if video.pipeline and not video.pipelines:
         warnings.append(
             _not_run("capture.video.pipeline", read_pipeline(video.pipeline).as_settings("capture.video"))
@@ -133,6 +133,31 @@ def _pipeline_conflicts(video: VideoSettings) -> list[str]:
             ("bitrate", pipeline.bitrate),
         )
         if not is_arithmetic(value)
+    ]
+
+
+def _webrtc_limits(webrtc: WebRTCSettings) -> list[str]:
+    warnings = []
+    if not webrtc.icetrickle:
+        warnings.append("webrtc.icetrickle: our candidates are in the offer, whatever is set")
+    if webrtc.icelite:
+        if webrtc.iceservers.backend not in ((), webrtc.iceservers.frontend):
+            warnings.append(
+                "webrtc.iceservers.backend: not used with ICE-lite; set webrtc.nat1to1 behind NAT"
+            )
+        if webrtc.epr is not None:
+            warnings.append("webrtc.epr: not used with ICE-lite; all viewers share the port webrtc.udpmux")
+    elif webrtc.tcpmux:
+        warnings.append("webrtc.tcpmux: not used when webrtc.icelite is false")
+    return warnings
+
+
+def _webrtc_conflicts(webrtc: WebRTCSettings) -> list[str]:
+    if webrtc.icelite or webrtc.epr is None or "udpmux" not in webrtc.model_fields_set:
+        return []
+    return [
+        f"webrtc.epr ({webrtc.epr}) and webrtc.udpmux ({webrtc.udpmux}) are both set and webrtc.icelite is "
+        "false: each viewer has ports of its own then; remove webrtc.udpmux, or webrtc.epr and webrtc.icelite"
     ]
 
 

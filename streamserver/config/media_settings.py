@@ -8,8 +8,17 @@ from annotated_types import Ge, Le
 from pydantic import Field, JsonValue, SecretStr, field_validator
 
 from streamserver.config.section import Section
-from streamserver.config.sharing_settings import (
-    ScreencastSettings,
+from streamserver.config.sharing_settings import InputSettings, ScreencastSettings
+from streamserver.config.types import (
+    ByteSize,
+    DefaultText,
+    Form,
+    HttpUrl,
+    IpAddress,
+    OptionalPorts,
+    Screen,
+    ScreenSize,
+    Unit,
 )
 from streamserver.config.types import DefaultText, Form, HttpUrl, IpAddress, Screen, ScreenSize, Unit
 
@@ -154,14 +163,24 @@ class IceServersSettings(Section):
     frontend: IceServerList = ()
     """STUN and TURN servers that viewers are told to use."""
     backend: IceServerList = ()
-    """STUN and TURN servers for the server itself. Not needed with ICE-lite."""
+    """STUN and TURN servers for the server itself, when `webrtc.icelite` is off."""
+
+
+class EstimatorSettings(Section):
+    """Whether the picture's quality follows each viewer's network."""
+
+    enabled: bool = True
+    """Give viewers that did not choose a quality the best one that their network takes (neko: off)."""
+    passive: bool = False
+    """Do not act on it: viewers get the quality they ask for, else the best."""
 
 
 class WebRTCSettings(Section):
     """How viewers reach the media."""
 
     icelite: bool = True
-    """ICE-lite: viewers connect to the one UDP port. The only way for now (neko: off)."""
+    """ICE-lite: viewers connect to the one UDP port. Off: full ICE, for a server behind a NAT without a
+    forwarded port; each viewer has UDP ports of its own then (neko: off)."""
     icetrickle: bool = True
     """Send address candidates one by one. With ICE-lite they are in the offer, whatever is set."""
     iceservers: IceServersSettings = IceServersSettings()
@@ -175,6 +194,9 @@ class WebRTCSettings(Section):
         DefaultText("the number of webrtc.udpmux"),
     ] = None
     """TCP port for viewers whose network blocks UDP; 0: none."""
+    epr: OptionalPorts = None
+    """UDP ports for viewers when `webrtc.icelite` is off; empty: any free ones."""
+    estimator: EstimatorSettings = EstimatorSettings()
     nat1to1: tuple[IpAddress, ...] = ()
     """Addresses under which viewers reach this server, when they are not those of its interfaces."""
     ip_retrieval_url: HttpUrl = ""

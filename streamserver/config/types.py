@@ -150,6 +150,28 @@ def split_address(address: str) -> tuple[str, int]:
     return host or "0.0.0.0", int(port)  # noqa: S104 (what an empty host means in Go's listen syntax)
 
 
+@dataclass(frozen=True, slots=True)
+class PortRange:
+    """Ports from `first` to `last`, both included."""
+
+    first: int
+    last: int
+
+    def __str__(self) -> str:
+        return f"{self.first}-{self.last}"
+
+
+def _port_range(value: object) -> PortRange | None:
+    if value is None or isinstance(value, PortRange):
+        return value
+    if value == "":
+        return None
+    match = re.fullmatch(r"\s*(\d{1,5})\s*-\s*(\d{1,5})\s*", str(value), re.ASCII)
+    if not match or not 0 < int(match[1]) <= int(match[2]) <= 65535:
+        raise ValueError("not a range of ports")
+    return PortRange(int(match[1]), int(match[2]))
+
+
 def _address(value: str) -> str:
     split_address(value)
     return value
@@ -229,6 +251,11 @@ Origin = Annotated[
     str, AfterValidator(_origin), Form("origins such as https://example.org or http://localhost:3000, or *")
 ]
 """A web origin, or `*` for every one."""
+
+OptionalPorts = Annotated[
+    PortRange | None, BeforeValidator(_port_range), Form("FIRST-LAST such as 59000-59100, or nothing")
+]
+"""A range of ports; empty text means none."""
 
 HttpUrl = Annotated[str, AfterValidator(_http_url), Form("a URL of http or https, or nothing")]
 """A page."""

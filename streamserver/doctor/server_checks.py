@@ -41,6 +41,8 @@ def check_tcp_port(settings: Settings) -> Finding:
 
 def check_udp_port(settings: Settings) -> Finding:
     """Try to listen where the media will."""
+    if not settings.webrtc.icelite:
+        return ok("UDP port", "each viewer has its own (webrtc.icelite is false)")
     return _check_port("UDP port", socket.SOCK_DGRAM, "0.0.0.0", settings.webrtc.udpmux, "webrtc.udpmux")  # noqa: S104
 
 
@@ -48,8 +50,8 @@ def check_media_tcp_port(settings: Settings) -> Finding:
     """Try to listen where media goes when a network blocks UDP."""
     webrtc = settings.webrtc
     port = webrtc.udpmux if webrtc.tcpmux is None else webrtc.tcpmux
-    if webrtc.tcpmux == 0:
-        return ok("media by TCP", "off (webrtc.tcpmux)")
+    if webrtc.tcpmux == 0 or not webrtc.icelite:
+        return ok("media by TCP", "off")
     return _check_port("media by TCP", socket.SOCK_STREAM, "0.0.0.0", port, "webrtc.tcpmux")  # noqa: S104
 
 

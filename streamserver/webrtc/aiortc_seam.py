@@ -6,12 +6,15 @@ calls it at start, and a test does. What each part is for stands with the functi
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, cast
 
 import aiortc
 import pylibsrtp
+from aioice import Connection
+from aioice.ice import CandidatePair, StunProtocol
 from aiortc import RTCPeerConnection, RTCRtpSender
 from aiortc.rtcdtlstransport import SRTP_PROFILES, RTCDtlsTransport, State
 from aiortc.rtcicetransport import RTCIceParameters
@@ -20,8 +23,8 @@ from aiortc.rtp import AnyRtcpPacket
 from pylibsrtp._binding import ffi, lib
 
 from .chunks import MAX_SEGMENTS, Chunk, number
+from .connection import ViewerConnection
 from .errors import WebRTCError
-from .ice_lite import LiteConnection
 
 AIORTC_VERSION = "1.16.0"
 """The version whose private parts these are."""
@@ -53,6 +56,7 @@ def verify() -> None:
         pc.sctp: ("_advertised_rwnd", "_sack_misordered"),
         sender: ("_handle_rtcp_packet", "_ssrc", "send", "stop"),
         pylibsrtp.Session(): ("_srtp",),
+        Connection(ice_controlling=False): ("_nominated", "_protocols"),
         lib: ("srtp_protect",),
     }
     unknown = {profile.openssl_profile for profile in SRTP_PROFILES} - _TRAILERS.keys()
@@ -68,7 +72,7 @@ def verify() -> None:
         raise SeamError(f"aiortc {aiortc.__version__} lacks {', '.join(missing)}: reinstall it")
 
 
-def attach(pc: RTCPeerConnection, connection: LiteConnection) -> None:
+def attach(pc: RTCPeerConnection, connection: ViewerConnection) -> None:
     """Put our connection in the place of aioice's.
 
     Called after the transceivers and the channel are made and before the offer, on a connection whose bundle
@@ -87,10 +91,46 @@ def attach(pc: RTCPeerConnection, connection: LiteConnection) -> None:
 
     def local_parameters() -> RTCIceParameters:
         return RTCIceParameters(
-            usernameFragment=connection.local_username, password=connection.local_password, iceLite=True
+            usernameFragment=connection.local_username,
+            password=connection.local_password,
+            iceLite=connection.is_lite,
         )
 
     gatherer.getLocalParameters = local_parameters
+
+
+def selected_pair(connection: Connection) -> CandidatePair | None:
+    """Return the pair that aioice sends on."""
+    pair: CandidatePair | None = connection._nominated.get(1)
+    return pair
+
+
+def add_protocols(connection: Connection, protocols: Iterable[StunProtocol]) -> None:
+    """Let aioice use these sockets, and close them with the connection."""
+    connection._protocols += protocols
+
+
+def close_protocols(connection: Connection) -> None:
+    """Close the sockets without waiting."""
+    for protocol in connection._protocols:
+        protocol.transport.close()
+
+
+def waiting_bytes(connection: Connection) -> int:
+    """Return what the system did not take yet on the selected pair's socket, in bytes."""
+    pair = selected_pair(connection)
+    transport = None if pair is None else pair.protocol.transport
+    # a TURN client's transport has no buffer to ask about
+    return transport.get_write_buffer_size() if isinstance(transport, asyncio.WriteTransport) else 0
+
+
+def send_on_pair(connection: Connection, data: bytes) -> bool:
+    """Send one datagram on the selected pair; False if there is none."""
+    pair = selected_pair(connection)
+    if pair is None:
+        return False
+    pair.protocol.transport.sendto(data, pair.remote_addr)
+    return True
 
 
 def dtls_transport(pc: RTCPeerConnection) -> RTCDtlsTransport:
@@ -242,7 +282,7 @@ def _set(target: object, name: str, value: object) -> None:
 class _IceTransportInside:
     """The attributes of `RTCIceTransport` that we replace, as what we replace them with."""
 
-    _connection: LiteConnection
+    _connection: ViewerConnection
     _recv: Callable[[], Awaitable[bytes]]
     _send: Callable[[bytes], Awaitable[None]]
 
@@ -250,5 +290,5 @@ class _IceTransportInside:
 class _GathererInside:
     """The attributes of `RTCIceGatherer` that we replace."""
 
-    _connection: LiteConnection
+    _connection: ViewerConnection
     getLocalParameters: Callable[[], RTCIceParameters]  # noqa: N815 aiortc's name

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Hashable, Sequence
 
 from aioice import Candidate, ConnectionClosed
@@ -55,6 +55,8 @@ class LiteConnection:
     when a datagram is handed to DTLS, which by then has dealt with all earlier ones. `bytes_received`,
     `bytes_sent` count payload of UDP, or of TCP's frames.
     """
+
+    is_lite = True
 
     def __init__(self, agents: Agents, candidates: Sequence[Candidate]) -> None:
         self._agents = agents
@@ -252,9 +254,20 @@ class LiteConnection:
         """Whether nothing comes or goes any more."""
         return self._closed.is_set()
 
-    def freshness(self) -> Freshness:
+    def add_candidate(self, candidate: str) -> None:
+        """Ignore it: the viewer's address is where its checks come from."""
+
+    def freshness(self, now: float | None = None) -> Freshness:
         """Judge how long the viewer has been silent."""
-        return self.consent.freshness(time.monotonic())
+        return self.consent.freshness(time.monotonic() if now is None else now)
+
+    def forgive(self, gap: float) -> None:
+        """Do not count `gap` seconds in which we could not have heard anything."""
+        self.consent.forgive(gap)
+
+    def protocols(self) -> Counter[str]:
+        """Count the paths by `udp` and `tcp`."""
+        return Counter(path.protocol for path in self.paths)
 
     def answered_since(self, moment: float) -> bool:
         """Whether an answer to a check of ours came after that moment of `time.monotonic`."""

@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Iterator
 from typing import TYPE_CHECKING
 
+from aiortc import RTCIceServer
 from prometheus_client import CollectorRegistry
 
 from streamserver.logs import get_logger
@@ -15,11 +16,13 @@ from streamserver.sessions.model import Session, SessionId
 
 from . import aiortc_seam as seam
 from .addresses import Address, host_candidates, interface_addresses, usable
+from .connection import ViewerConnection
 from .consent import SWEEP_INTERVAL, Stop, StopDetector
 from .control_channel import ControlChannel
 from .cursor import CursorBroadcast
 from .errors import SignalError, WebRTCError
 from .fan_out import FanOut
+from .full_ice import FullConnection
 from .ice_lite import LiteConnection
 from .metrics import SessionFigures, WebRTCMetrics
 from .peer import CLOSE_TIMEOUT, Peer, PeerState
@@ -97,16 +100,17 @@ class WebRTCManager:
             SeamError: aiortc is not the one we were built on.
         """
         seam.verify()
-        if not self._settings.icelite:
-            log.warning("webrtc.icelite is false, but ICE-lite is used: it is the only way for now")
-        self._ports = Ports.bind(self._settings.udpmux, self._settings.tcpmux)
-        await self._ports.start()
+        if self._settings.icelite:
+            self._ports = Ports.bind(self._settings.udpmux, self._settings.tcpmux)
+            await self._ports.start()
+            told = list(dict.fromkeys(candidate.host for candidate in self._candidates(self._ports)))
+            log.info("viewers connect by UDP", port=self.port, tcp_port=self.tcp_port, addresses=told)
+        else:
+            log.info("viewers connect by full ICE", ports=str(self._settings.epr or "any"))
         if self._settings.ip_retrieval_url and not self._settings.nat1to1:
             self._asking = asyncio.create_task(self._ask_public_address(), name="webrtc public address")
         self._cursor = CursorBroadcast(self._desktop, self._open_channels)
         self._sweeper = asyncio.create_task(self._sweep(), name="webrtc consent sweep")
-        addresses = list(dict.fromkeys(candidate.host for candidate in self._candidates(self._ports)))
-        log.info("viewers connect by UDP", port=self.port, tcp_port=self.tcp_port, addresses=addresses)
 
     async def stop(self) -> None:
         """Close all peers and give the port back."""
@@ -122,6 +126,7 @@ class WebRTCManager:
         self._fan_out.close()
         if self._cursor is not None:
             self._cursor.close()
+            self._cursor = None
         if self._ports is not None:
             self._ports.close()
             self._ports = None
@@ -134,13 +139,13 @@ class WebRTCManager:
         """
         if self._asking is not None and not self._asking.done():
             await asyncio.wait((self._asking,))
-        if self._ports is None or self._cursor is None:
+        if self._cursor is None:
             raise WebRTCError("create_peer before start or after stop")
         peer = Peer(
             session,
             self._capture,
             self._desktop,
-            LiteConnection(self._ports.agents, self._candidates(self._ports)),
+            self._new_connection(),
             self._fan_out,
             video=video,
             audio=audio,
@@ -168,6 +173,18 @@ class WebRTCManager:
         """Show the others where the session moved the pointer, by other means than its data channel (px)."""
         if self._cursor is not None:
             self._cursor.moved(session, x, y)
+
+    def _new_connection(self) -> ViewerConnection:
+        if self._ports is not None:
+            return LiteConnection(self._ports.agents, self._candidates(self._ports))
+        servers = [
+            RTCIceServer(
+                list(server.urls), server.username or None, server.credential.get_secret_value() or None
+            )
+            for server in self._settings.iceservers.backend
+        ]
+        public = [ipaddress.ip_address(address) for address in self._settings.nat1to1]
+        return FullConnection(servers, self._settings.epr, public)
 
     def _candidates(self, ports: Ports) -> list[Candidate]:
         """List the addresses of now: networks come and go while a server runs."""
@@ -264,7 +281,7 @@ class WebRTCManager:
         )
         waiting = set(self._peers)
         for peer in waiting:
-            peer.connection.consent.forgive(stop.counted)
+            peer.connection.forgive(stop.counted)
             peer.video.flow.request_keyframe()
         if self._reviver is not None:
             self._reviver.cancel()

@@ -131,7 +131,7 @@ class WebRTCMetrics(Collector):
         )
         for session, _, peer in peers:
             listeners.add_metric([session, peer.video_status.id], float(peer.video.flow.flowing))
-            protocols = Counter(path.protocol for path in peer.connection.paths)
+            protocols = peer.connection.protocols()
             for protocol in ("udp", "tcp"):
                 used.add_metric([session, protocol], protocols[protocol])
         yield listeners

@@ -14,12 +14,12 @@ from streamserver.logs import get_logger
 from streamserver.sessions.model import Session
 
 from . import aiortc_seam as seam
+from .connection import ViewerConnection
 from .consent import Freshness
 from .control_channel import LABEL, ControlChannel
 from .errors import SignalError
 from .fan_out import FanOut
 from .frame_sender import FrameSender
-from .ice_lite import LiteConnection
 from .session_description import H264, OPUS, RemoteDescription, complete_answer, complete_offer, read_remote
 from .signaling import (
     AudioRequest,
@@ -67,7 +67,7 @@ class Peer:
         session: Session,
         capture: CaptureLike,
         desktop: DesktopLike,
-        connection: LiteConnection,
+        connection: ViewerConnection,
         fan_out: FanOut,
         *,
         video: VideoRequest,
@@ -178,7 +178,12 @@ class Peer:
             return await self._make_offer()
 
     def add_candidate(self, init: dict[str, object]) -> None:
-        """Ignore it: the viewer's address is where its checks come from."""
+        """Take one of the viewer's addresses (RTCIceCandidateInit); with ICE-lite it does not matter.
+
+        Raises:
+            SignalError: it cannot be read.
+        """
+        self.connection.add_candidate(str(init.get("candidate") or ""))
 
     # what is sent
 
@@ -230,7 +235,7 @@ class Peer:
         if (abuse := seam.sctp_abuse(self._pc)) is not None:
             self.close(abuse)
             return
-        freshness = self.connection.consent.freshness(now)
+        freshness = self.connection.freshness(now)
         if freshness is Freshness.EXPIRED:
             if self.state is not PeerState.CLOSED:
                 self._set_state(PeerState.FAILED)

@@ -11,8 +11,8 @@ from streamserver.config import ConfigError
 from streamserver.config.gstreamer import Wish, evaluate, read_pipeline
 from streamserver.config.neko_keys import NOT_YET, V2_NAMES
 from streamserver.config.options import env_name
-from streamserver.config.types import ScreenSize
-from tests.config.loading import load
+from streamserver.config.types import PortRange, ScreenSize
+from tests.config.loading import load, problems
 
 SCREEN = ScreenSize(1280, 720, 30)
 NEKO_FILE = """
@@ -47,15 +47,29 @@ def test_a_file_for_neko_is_accepted_with_warnings(tmp_path: Path) -> None:
     named = [warning.partition(" ")[0].rstrip(":") for warning in loaded.warnings]
     assert named == [
         "server.pprof",
-        "desktop.input.enabled",
         "capture.broadcast.url",
-        "webrtc.epr",
         "openinapp.enabled",
         "capture.video.codec",
+        "webrtc.epr",
         "capture.video.pipelines.hq",
     ]
     assert loaded.warnings[-1].endswith("our own encoder makes this quality: 1997 kbit/s, 25 fps")
     assert loaded.settings.desktop.screen == ScreenSize(1920, 1080, 60)
+
+
+def test_full_ice_takes_a_range_of_ports_and_no_shared_one(tmp_path: Path) -> None:
+    webrtc = load(tmp_path, "webrtc: {icelite: false, epr: 59000-59100}").settings.webrtc
+    assert webrtc.epr == PortRange(59000, 59100)
+    assert load(tmp_path, "webrtc: {icelite: false, epr: ''}").settings.webrtc.epr is None
+    (both,) = problems(tmp_path, "webrtc: {icelite: false, epr: 59000-59100, udpmux: 59000}")
+    assert "webrtc.epr (59000-59100) and webrtc.udpmux (59000) are both set" in both
+    assert "remove webrtc.udpmux, or webrtc.epr and webrtc.icelite" in both
+
+
+@pytest.mark.parametrize("text", ["59100-59000", "59000", "0-5", "1-70000", "a-b"])
+def test_what_is_no_range_of_ports_is_refused(tmp_path: Path, text: str) -> None:
+    (problem,) = problems(tmp_path, f"webrtc: {{epr: '{text}'}}")
+    assert "accepted: FIRST-LAST such as 59000-59100" in problem
 
 
 @pytest.mark.parametrize("key", sorted(NOT_YET))
@@ -89,7 +103,8 @@ def test_each_name_of_neko_v2_is_a_warning_that_names_the_one_to_set(tmp_path: P
         ("capture: {video: {ids: [x]}}", "there is no pipeline x"),
         ("member: {provider: file, file: {path: /x, hash: false}}", "keeps passwords as they are"),
         ("member: {provider: object}", "nobody can log in"),
-        ("webrtc: {icelite: false}", "ICE-lite is used"),
+        ("webrtc: {epr: 59000-59100}", "webrtc.epr: not used with ICE-lite"),
+        ("webrtc: {icelite: false, tcpmux: 59000}", "webrtc.tcpmux: not used"),
         ("webrtc: {icetrickle: false}", "webrtc.icetrickle"),
         ("webrtc: {iceservers: {backend: [{urls: 'stun:x'}]}}", "webrtc.iceservers.backend"),
         ("capture: {video: {pipeline: x264enc bitrate=3000}}", "codec: h264, capture.video.bitrate: 3000"),

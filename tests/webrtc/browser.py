@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pwd
 import shutil
 import tempfile
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,7 +15,6 @@ from pathlib import Path
 from playwright.async_api import Page, async_playwright
 
 from streamserver.webrtc.signaling import AudioRequest, VideoRequest
-from tests.waiting import until
 from tests.webrtc.room import Room, peer_of
 
 VIEWER = "catnap"
@@ -21,14 +22,15 @@ LAUNCHER = """#!/bin/sh
 HOME={home} exec {prefix} setpriv --reuid {user} --regid {user} --init-groups {browser} "$@"
 """
 
-CONNECT = """async ({sdp, name}) => {
-    const pc = new RTCPeerConnection();
+CONNECT = """async ({sdp, name, iceServers}) => {
+    const pc = new RTCPeerConnection({iceServers});
     const video = document.createElement("video");
     video.muted = true;
     document.body.append(video);
-    const viewer = {pc, video, messages: [], tracks: [], started: performance.now(), first: null};
-    window[name] = viewer;
+    const viewer = {pc, video, messages: [], tracks: [], candidates: [], started: performance.now(), first:
+    null}; window[name] = viewer;
     video.requestVideoFrameCallback(() => { viewer.first = performance.now(); });
+    pc.onicecandidate = ({candidate}) => candidate && viewer.candidates.push(candidate.toJSON());
     pc.ontrack = ({track, streams}) => {
         viewer.tracks.push([track.kind, streams[0].id]);
         if (track.kind === "video") { video.srcObject = streams[0]; video.play(); }
@@ -105,9 +107,15 @@ async def open_page(prefix: Sequence[str] = ()) -> AsyncIterator[Page]:
 async def watch(room: Room, page: Page, name: str) -> None:
     session = room.session(name)
     provide = await room.manager.create_peer(session, VideoRequest(), AudioRequest())
-    answer = await page.evaluate(CONNECT, {"sdp": provide.sdp, "name": name})
-    await peer_of(session).set_answer(answer)
-    await until(lambda: session.is_watching, within=15, what=f"{name} watches")
+    servers = [server.model_dump(exclude_none=True) for server in provide.iceservers]
+    wanted = {"sdp": provide.sdp, "name": name, "iceServers": servers}
+    await peer_of(session).set_answer(await page.evaluate(CONNECT, wanted))
+    deadline = time.monotonic() + 20
+    while not session.is_watching:
+        assert time.monotonic() < deadline, f"{name} does not watch"
+        for candidate in await page.evaluate("name => window[name].candidates.splice(0)", name):
+            peer_of(session).add_candidate(candidate)
+        await asyncio.sleep(0.05)
 
 
 async def look(page: Page, name: str, frames: int) -> dict[str, object]:

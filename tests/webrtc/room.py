@@ -29,6 +29,7 @@ from streamserver.sessions.manager import SessionManager
 from streamserver.sessions.model import Session
 from streamserver.signals import Signal
 from streamserver.webrtc.data_channel import ControlMessage, encode_client_message
+from streamserver.webrtc.ice_lite import LiteConnection
 from streamserver.webrtc.manager import WebRTCManager
 from streamserver.webrtc.peer import Peer
 from streamserver.webrtc.signaling import AudioRequest, Provide, VideoRequest
@@ -263,6 +264,13 @@ async def open_room(settings: WebRTCSettings | None = None, *videos: HandStream)
 def peer_of(session: Session) -> Peer:
     assert isinstance(session.media, Peer)
     return session.media
+
+
+def lite(session: Session) -> LiteConnection:
+    """The session's connection on the shared ports."""
+    connection = peer_of(session).connection
+    assert isinstance(connection, LiteConnection)
+    return connection
 
 
 class Viewer:

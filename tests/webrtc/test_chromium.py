@@ -15,7 +15,7 @@ from streamserver.config.media_settings import WebRTCSettings
 from tests.network import Namespace
 from tests.waiting import until
 from tests.webrtc.browser import look, open_page, watch
-from tests.webrtc.room import DARK, Room, open_room, peer_of
+from tests.webrtc.room import DARK, Room, lite, open_room, peer_of
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ async def test_an_ice_restart_in_the_browser(room: Room, page: Page) -> None:
         offer,
     )
     await peer.set_answer(answer)
-    await until(lambda: not peer.connection._old_usernames, within=10, what="checks come with the new name")
+    await until(lambda: not lite(session)._old_usernames, within=10, what="checks come with the new name")
     frames = seen["frames"]
     assert isinstance(frames, int)
     await look(page, "bob", frames + 20)
@@ -126,7 +126,7 @@ async def test_where_udp_is_blocked_the_picture_comes_by_tcp() -> None:
             assert (bob["lost"], bob["plis"]) == (0, 0)
             session = room.sessions.get("bob")
             assert session is not None
-            connection = peer_of(session).connection
+            connection = lite(session)
             assert {path.protocol for path in connection.paths} == {"tcp"}
             assert room.metric("neko_webrtc_ice_candidates_used", session_id="bob", protocol="tcp") == 1
             assert room.metric("neko_webrtc_ice_candidates_used", session_id="bob", protocol="udp") == 0
@@ -143,7 +143,7 @@ async def test_a_phone_changes_networks_and_the_picture_goes_on() -> None:
             frames = (await look(page, "bob", 5))["frames"]
             session = room.sessions.get("bob")
             assert session is not None
-            connection = peer_of(session).connection
+            connection = lite(session)
             assert connection.selected is not None
             assert connection.selected.remote[0].endswith(host.address)
             host.change_networks()

@@ -26,7 +26,7 @@ from streamserver.webrtc.peer import PeerState
 from streamserver.webrtc.signaling import AudioRequest, VideoRequest, VideoSelector
 from tests.waiting import until
 from tests.webrtc.nat import Nat
-from tests.webrtc.room import Arrow, Room, SyntheticVideo, Viewer, open_room, peer_of
+from tests.webrtc.room import Arrow, Room, SyntheticVideo, Viewer, lite, open_room, peer_of
 
 CURSOR_IMAGE = b"\x02" + struct.pack("!HHHHH", 11 + len(Arrow().png), 16, 24, 1, 2) + Arrow().png
 CLOCK_RATES = {102: VIDEO_CLOCK_RATE, 111: AUDIO_CLOCK_RATE}
@@ -317,11 +317,9 @@ async def test_a_viewer_whose_address_changes_is_followed_and_gets_a_key_frame(
         await viewer.answer(provide.sdp.replace(str(room.manager.port), str(nat.port)))
         await until(lambda: viewer.pictures, within=10, what="the picture is there")
         video = room.video
-        selected = peer_of(bob).connection.selected
+        selected = lite(bob).selected
         await nat.rebind()
-        await until(
-            lambda: peer_of(bob).connection.selected is not selected, within=5, what="the path changes"
-        )
+        await until(lambda: lite(bob).selected is not selected, within=5, what="the path changes")
         assert video.keyframe_requests == 1
         shown = len(viewer.pictures)
         await until(lambda: len(viewer.pictures) > shown + 3, within=5, what="the picture goes on")
@@ -543,7 +541,7 @@ async def test_the_server_notices_that_it_was_stopped(room: Room) -> None:
     bob = room.session("bob")
     viewer = await room.viewer(bob)
     peer = peer_of(bob)
-    peer.connection.consent.forgive(-60)  # 60 s without a check, as after a stop
+    peer.connection.forgive(-60)  # 60 s without a check, as after a stop
     assert peer.connection.freshness() is Freshness.EXPIRED
     manager: WebRTCManager = room.manager
     manager._after_stop(Stop(seconds=60, counted=60))
