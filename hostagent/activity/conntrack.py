@@ -59,7 +59,7 @@ class ConntrackTable:
         sock = NetfilterSocket(_EVENT_BUFFER)
         try:
             sock.attach_filter(conntrack.only_marked(self._mark))
-            sock.join(conntrack.Group.NEW | conntrack.Group.UPDATE | conntrack.Group.DESTROY)
+            sock.join(conntrack.Group.NEW, conntrack.Group.UPDATE, conntrack.Group.DESTROY)
         except OSError:
             sock.close()
             raise
@@ -94,20 +94,13 @@ class ConntrackTable:
 
     def _flows(self, instance: tuple[Address, ...] | None) -> list[Flow]:
         if instance is None:
-            return self._ask(conntrack.by_mark(self._mark), 0)
-        found = []
-        for address in instance:
-            found += self._ask(conntrack.by_answerer(address), conntrack.family(address))
-        return found
-
-    def _ask(self, request: bytes, family: int) -> list[Flow]:
-        found = []
-        answers = self._dump.dump(Subsystem.CONNTRACK, conntrack.Command.GET, request, family=family)
-        for data, message in answers:
-            entry = conntrack.parse(data, message.start, message.end)
-            if entry is not None and entry.mark & self._mark == self._mark and (flow := _flow(entry)):
-                found.append(flow)
-        return found
+            return [flow for entry in conntrack.marked(self._dump, self._mark) if (flow := _flow(entry))]
+        return [
+            flow
+            for address in instance
+            for entry in conntrack.marked(self._dump, self._mark, answerer=address)
+            if (flow := _flow(entry))
+        ]
 
     def _read(self) -> None:
         """Tell what has come."""

@@ -15,6 +15,8 @@ from hostagent.netlink.message import DONE, ERROR, Flag, Message, Subsystem, bui
 
 _PROTOCOL = 12
 """NETLINK_NETFILTER."""
+_SOL_NETLINK = 270
+_NETLINK_ADD_MEMBERSHIP = 1
 _SO_RCVBUFFORCE = 33
 _SO_ATTACH_FILTER = 26
 _BUFFER = 1 << 16
@@ -59,9 +61,10 @@ class NetfilterSocket:
             socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", len(program), ctypes.addressof(code))
         )
 
-    def join(self, groups: int) -> None:
-        """Listen to the events of a bit mask of groups."""
-        self._socket.bind((0, groups))
+    def join(self, *groups: int) -> None:
+        """Listen to the events of these groups, and never wait in `receive` from now on."""
+        for group in groups:
+            self._socket.setsockopt(_SOL_NETLINK, _NETLINK_ADD_MEMBERSHIP, group)
         self._socket.setblocking(False)
 
     def listen(self) -> None:

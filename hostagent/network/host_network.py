@@ -11,6 +11,8 @@ from pathlib import Path
 from hostagent.errors import HostError
 from hostagent.instances.model import Addresses, InstanceId, InstanceSpec
 from hostagent.logs import get_logger
+from hostagent.netlink import conntrack
+from hostagent.netlink.socket import NetfilterSocket
 from hostagent.network import addressing, hold_rules, rules
 from hostagent.network.links import Links
 from hostagent.network.nft import Nft, NftError
@@ -130,6 +132,7 @@ class HostNetwork:
             commands.append(rules.take_out(f"{name}6", str(addresses.ipv6)))
         self.nft.run("\n".join(commands))
         self._links.detach(addresses)
+        _forget_flows(addresses)
 
     def _teardown(self) -> None:
         nft = self._nft or Nft()
@@ -147,3 +150,18 @@ class HostNetwork:
 
     async def _run(self, function: Callable[[], None]) -> None:
         await asyncio.get_running_loop().run_in_executor(self._thread, function)
+
+
+def _forget_flows(addresses: Addresses) -> None:
+    """Remove what the kernel tracks of an instance, so that no old flow leads to whoever has the address
+    next.
+    """
+    sock = NetfilterSocket(1 << 20)
+    try:
+        for address in (addresses.ipv4, addresses.ipv6):
+            for entry in list(conntrack.marked(sock, rules.MARK, answerer=address)):
+                conntrack.forget(sock, entry)
+    except OSError as error:
+        log.info("flows of a removed instance stay until they time out", answer=str(error))
+    finally:
+        sock.close()

@@ -35,9 +35,9 @@ class WaitingRoom:
 
     def admit(self, number: int, packet: WakePacket, now: float) -> bool:
         """Let a packet wait; False when as many wait for its destination as may."""
-        line = self._waiting.setdefault(packet.destination, deque())
-        if len(line) >= self._most:
+        if self.is_full(packet.destination):
             return False
+        line = self._waiting.setdefault(packet.destination, deque())
         line.append(Waiting(number, packet, now + self._deadline))
         return True
 
@@ -48,6 +48,10 @@ class WaitingRoom:
     def leave(self, address: Address) -> list[Waiting]:
         """Take all packets to an address out, oldest first."""
         return list(self._waiting.pop(address, ()))
+
+    def clear(self) -> None:
+        """Forget all: the kernel has dropped them."""
+        self._waiting.clear()
 
     def give_up(self, now: float) -> list[Waiting]:
         """Take out those that waited too long."""
