@@ -106,6 +106,8 @@ class NetworkSettings(_Section):
 class ProcessSettings(_Section):
     """How commands are run."""
 
+    group: str = Field(default="catnap", pattern=r"[a-z0-9][a-z0-9_-]{0,40}")
+    """The cgroup above those of the instances; one for each agent of a machine."""
     first_uid: int = Field(default=1_879_000_000, ge=1000, le=4_000_000_000)
     """The user id of the first instance's own account; the others follow."""
     uids: int = Field(default=65_536, ge=1, le=1_000_000)

@@ -2,12 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, BackgroundTasks, Body, Request, Response
+from fastapi import APIRouter, Body, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import JsonValue
 
 from hostagent.api.context import context_of
-from hostagent.api.wire import DownRequest
+from hostagent.api.wire import DownRequest, finding_to_wire
 from hostagent.standby.status import rfc3339
 
 router = APIRouter()
@@ -27,7 +27,7 @@ async def metrics(request: Request) -> Response:
 
 @router.get("/inventory", operation_id="getInventory")
 async def inventory(request: Request) -> dict[str, JsonValue]:
-    """Say in one answer, from memory, what is here: each instance's level and generation, the agent's epoch."""
+    """Say in one answer, from memory, what is here: each level and generation, the agent's epoch."""
     context = context_of(request)
     return {
         "epoch": context.epoch,
@@ -49,16 +49,14 @@ async def inventory(request: Request) -> dict[str, JsonValue]:
 
 
 @router.get("/doctor", operation_id="runDoctor")
-async def doctor(request: Request) -> list[dict[str, str | bool]]:
-    """Say what was probed on this machine, what was found, and what to do about it."""
-    return await context_of(request).doctor()
+async def doctor(request: Request) -> list[dict[str, JsonValue]]:
+    """Say what was tried on this machine, what came of it, and what to do about it."""
+    return [finding_to_wire(one) for one in await context_of(request).doctor()]
 
 
 @router.post("/agent/down", operation_id="takeDown", status_code=202)
-async def down(
-    request: Request, background: BackgroundTasks, body: Annotated[DownRequest | None, Body()] = None
-) -> dict[str, JsonValue]:
+async def down(request: Request, body: Annotated[DownRequest | None, Body()] = None) -> dict[str, JsonValue]:
     """Stop all instances, remove what the agent made on the host, end it. `remove`: the instances go, too."""
     context = context_of(request)
-    background.add_task(context.down, body is not None and body.remove)
+    context.down(body is not None and body.remove)
     return {"instances": [one.name for one in context.lifecycle.registry]}

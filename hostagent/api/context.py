@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from hostagent.activity.contract import Lease
 from hostagent.clock import Clock
+from hostagent.doctor.finding import Finding
 from hostagent.errors import HostError
 from hostagent.instances.events import EventLog
 from hostagent.instances.lifecycle import Lifecycle
@@ -56,10 +57,10 @@ class ApiContext:
     events: EventLog
     registry: CollectorRegistry
     epoch: int
-    doctor: Callable[[], Awaitable[list[dict[str, str | bool]]]]
-    """Return the rows of `catnap host doctor`."""
-    down: Callable[[bool], Awaitable[None]]
-    """Take the host back to where it was; with True remove instances as well. Ends the agent."""
+    doctor: Callable[[], Awaitable[list[Finding]]]
+    """Examine the machine."""
+    down: Callable[[bool], None]
+    """Begin to take the host back to where it was; with True remove instances as well. Ends the agent."""
 
 
 def context_of(request: Request) -> ApiContext:

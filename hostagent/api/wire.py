@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
+from hostagent.doctor.finding import Finding
 from hostagent.instances.events import Event
 from hostagent.instances.model import InstanceSpec, PublishedPort, State
 from hostagent.instances.policy import normalise, to_wire
@@ -174,6 +175,17 @@ def port_to_wire(port: PublishedPort) -> dict[str, JsonValue]:
         "protocol": port.protocol,
     }
     return wire if port.host_address is None else wire | {"host_address": port.host_address}
+
+
+def finding_to_wire(finding: Finding) -> dict[str, JsonValue]:
+    """Return a row of the doctor."""
+    return {
+        "name": finding.name,
+        "ok": finding.ok,
+        "need": finding.need,
+        "found": finding.found,
+        "advice": finding.advice,
+    }
 
 
 def event_to_wire(event: Event) -> dict[str, JsonValue]:

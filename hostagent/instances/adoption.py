@@ -90,7 +90,7 @@ class Adopter:
         rolled_back = "" if record.intent is None else f"{record.intent} was given up"
         self._book.settle(instance, level)
         await self._parts.network.attach(record.id, record.spec, record.addresses)
-        await self._parts.gates.create(record.id)
+        await self._parts.gates.create(record.id, reset=False)
         self._starter.watch(instance)
         if asleep:
             await self._parts.trap.install(record.id, record.addresses, hold=False)
@@ -98,6 +98,7 @@ class Adopter:
             if found.frozen:
                 self._book.runtime(instance).thaw(record.id)
             await self._parts.trap.remove(record.id)
+            self._book.keep_output(instance)
         if record.level is not level or record.intent is not None or record.process != found.process:
             await self._book.write(
                 instance,

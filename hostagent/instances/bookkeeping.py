@@ -30,8 +30,10 @@ _log = get_logger("lifecycle")
 class GateFiles(Protocol):
     """The files instances hold themselves awake with; served by a process that outlives the agent."""
 
-    async def create(self, instance: InstanceId) -> Path | None:
-        """Make the instance's file where it is missing; None where gates are switched off."""
+    async def create(self, instance: InstanceId, *, reset: bool) -> Path | None:
+        """Make the instance's file where it is missing; None where gates are switched off. With `reset` the
+        count is 0, else it is kept.
+        """
 
     async def remove(self, instance: InstanceId) -> None:
         """Remove it; fine when there is none."""
@@ -112,6 +114,10 @@ class Bookkeeper:
             await asyncio.to_thread(write_copy, directory, instance.record)
         except OSError as error:
             _log.warning("no copy of the record", instance=instance.name, error=str(error))
+
+    def keep_output(self, instance: Instance) -> None:
+        """See to it that the output of an instance that this agent did not start stays bounded, too."""
+        self.runtime(instance).keep_log(instance.id, self._parts.settings.instance_dir(instance.id))
 
     def settle(self, instance: Instance, level: Level) -> None:
         """Say that the instance is at a level now."""

@@ -137,7 +137,7 @@ class Lifecycle:
         """Remove an instance that could not be made, even where the journal cannot be written."""
         async with instance.lock:
             try:
-                await self._starter.remove(instance)
+                await self._starter.remove(instance, tell=False)
             finally:
                 self.registry.remove(instance.id)
                 instance.deleted = True
@@ -199,6 +199,27 @@ class Lifecycle:
         async with instance.lock:
             self._refuse_deleted(instance)
             await self._starter.remove(instance)
+
+    async def take_down(self, *, remove: bool) -> None:
+        """End every command; with `remove` nothing of the instances is kept, else the next agent has them.
+
+        Call it when nothing else changes instances any more.
+        """
+        for instance in self.registry:
+            if instance.fall is not None:
+                instance.fall.abort("the agent is taken down")
+            async with instance.lock:
+                if remove:
+                    await self._starter.remove(instance)
+                elif instance.level is not Level.STOPPED:
+                    status = await self._starter.end_process(
+                        instance, self._parts.settings.process.stop_grace
+                    )
+                    self._book.settle(instance, Level.STOPPED)
+                    # the journal goes on saying that it ran: the next agent starts it, or waits for a packet
+                    await self._book.try_to_write(
+                        instance, level=Level.AWAKE, intent=None, process=None, exit_status=status
+                    )
 
     async def sleep(
         self, instance: Instance, level: Level | None, *, reason: str, still_idle: StillIdle

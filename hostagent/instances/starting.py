@@ -36,7 +36,7 @@ class Starter:
                 spec=record.spec,
                 addresses=record.addresses,
                 data_directory=parts.settings.instance_dir(record.id),
-                gate_file=await parts.gates.create(record.id),
+                gate_file=await parts.gates.create(record.id, reset=True),
             )
             await asyncio.to_thread(plan.data_directory.mkdir, mode=0o755, parents=True, exist_ok=True)
             await parts.faults(FaultPoint.START_GATED, record.id)
@@ -121,7 +121,7 @@ class Starter:
         self._book.publish(instance, EventType.EXIT, reason=reason, from_level=before, exit_status=status)
         self._book.tell("stop", instance)
 
-    async def remove(self, instance: Instance) -> None:
+    async def remove(self, instance: Instance, *, tell: bool = True) -> None:
         """Remove everything of the instance: process, network, gate, directory, record."""
         parts, record = self._parts, instance.record
         await self._book.write(instance, intent="delete", wanted="stopped", generation=record.generation + 1)
@@ -139,5 +139,6 @@ class Starter:
         parts.registry.remove(record.id)
         parts.metrics.moved(instance.level, None, record.spec.runtime)
         await parts.faults(FaultPoint.DELETE_RECORDED, record.id)
-        self._book.publish(instance, EventType.DELETE)
-        self._book.tell("delete", instance)
+        if tell:
+            self._book.publish(instance, EventType.DELETE)
+            self._book.tell("delete", instance)

@@ -70,6 +70,7 @@ class Waker:
             wakes=(*record.wakes, (before, seconds))[-WAKES_KEPT:],
         )
         self._book.settle(instance, Level.AWAKE)
+        self._book.keep_output(instance)
         self._parts.metrics.woke(before, seconds)
         instance.waking = self._book.spawn(
             self._finish(instance, before, reason, seconds), f"wake {instance.name}"

@@ -21,11 +21,12 @@ from hostagent.instances.model import InstanceId, State
 from hostagent.logs import get_logger
 from hostagent.settings import StandbySettings
 from hostagent.standby.deadlines import Deadlines, Timer
+from hostagent.standby.decision import Assessment
 from hostagent.standby.explain import explanation, phase, status_object
 from hostagent.standby.idleness import Idleness
 from hostagent.standby.metrics import StandbyMetrics
 from hostagent.standby.observer import Observer
-from hostagent.standby.ports import InstancesPort, LifecycleEvent
+from hostagent.standby.ports import InstancesPort, LifecycleEvent, StillIdle
 from hostagent.standby.roster import Roster
 from hostagent.standby.sleeps import Sleeps
 from hostagent.standby.stamp_writer import StampWriter
@@ -58,7 +59,7 @@ class StandbyController:
         instances: the lifecycle.
         flows: the kernel's connection table; None where there is none: then nobody is put to sleep.
         gates: the instances' counters; None where there are none: then they are not asked.
-        leases: the table; from now on the controller's, whose `lease`, `hold` and `release` are the way in.
+        leases: the table; from now on the controller's: `ping`, `hold` and `release` are the way in.
         clock: both clocks.
         settings: durations and limits.
         metrics: counted in.
@@ -131,6 +132,17 @@ class StandbyController:
         await self._sleeps.close()
         await self._writer.close()
 
+    def on_change(self, listener: Callable[[InstanceId, Assessment, float | None], None]) -> None:
+        """Tell when an instance stands elsewhere in the status table, with the seconds until time alone makes
+        it ready (None when something has to happen first).
+        """
+
+        def tell(tracked: Tracked, assessment: Assessment) -> None:
+            due = assessment.next_look
+            listener(tracked.view.id, assessment, None if due is None else max(0.0, due - self._clock.now()))
+
+        self._idleness.on_change = tell
+
     def status(self, instance: InstanceId) -> AutoStandbyStatus:
         """Return hypeman's status object; raises NotFoundError."""
         tracked = self._survey.current(instance)
@@ -138,7 +150,7 @@ class StandbyController:
             tracked, self._idleness.facts(tracked), self._idleness.assess(tracked), self._clock
         )
 
-    def why(self, instance: InstanceId) -> Explanation:
+    def explain(self, instance: InstanceId) -> Explanation:
         """Return why it is awake or asleep, what comes next, and what was; raises NotFoundError."""
         tracked = self._survey.current(instance)
         deeper_at = self._deadlines.when(Timer.DEEPER, instance)
@@ -166,7 +178,7 @@ class StandbyController:
         self._noticed(tracked)
         return self._clock.to_wall(lease.until)
 
-    def lease(self, instance: InstanceId, owner: str, reason: str, seconds: float) -> Lease:
+    def ping(self, instance: InstanceId, owner: str, reason: str, seconds: float) -> Lease:
         """Promise that it does not go to sleep for so long (cut to the cap); a renewal never shortens.
 
         Returns:
@@ -187,6 +199,11 @@ class StandbyController:
         lease = self._leases.grant(instance, owner, reason, seconds, self._clock.now())
         self._noticed(tracked)
         return replace(lease, until=self._clock.to_wall(lease.until))
+
+    @property
+    def still_idle(self) -> StillIdle:
+        """The last look before a sleep, for those that the controller did not decide too."""
+        return self._sleeps.still_idle
 
     def release(self, instance: InstanceId, owner: str) -> bool:
         """End a lease early: it was use until now. False when there was none (any more)."""

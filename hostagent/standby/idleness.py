@@ -52,6 +52,8 @@ class Idleness:
         self._clock = clock
         self._reconcile_delay = reconcile_delay
         self._observer = observer
+        self.on_change: Callable[[Tracked, Assessment], None] | None = None
+        """Told when an instance stands at another row of the status table."""
 
     def gate(self, tracked: Tracked) -> int | None:
         """Return its own counter, None when unknown."""
@@ -166,6 +168,8 @@ class Idleness:
             detail = assessment.evidence[0].detail if assessment.evidence else ""
             at = self._clock.to_wall(self._clock.now())
             tracked.history.append(Past(at, assessment.status, assessment.reason, detail))
+            if self.on_change is not None:
+                self.on_change(tracked, assessment)
 
     def _seed(self, tracked: Tracked, *, idle: bool) -> None:
         """Begin with what outlived the agent; a wake or start since then begins a countdown of its own."""

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 
+from hostagent.activity.classify import FlowRule
 from hostagent.activity.evidence import Evidence, of_flow, of_gate, of_lease
+from hostagent.activity.flow_set import FlowSet
 from hostagent.activity.leases import LeaseTable
-from hostagent.instances.model import InstanceId
+from hostagent.instances.model import AutoStandbyPolicy, InstanceId
 from hostagent.standby.attempt import Outcome, attempt
 from hostagent.standby.deadlines import Deadlines, Timer
 from hostagent.standby.idleness import Idleness
@@ -95,12 +97,18 @@ class Sleeps:
             self._submit(tracked, step, deeper=True)
 
     def still_idle(self, instance: InstanceId) -> Evidence | None:
-        """Look once more before a sleep is committed (see `ports.StillIdle`)."""
+        """Look once more before a sleep is committed (see `ports.StillIdle`).
+
+        For a sleep that the controller decided, what came in between counts too. One that somebody else asked
+        for is judged by what is there now, under the policy or, without one, the default.
+        """
         tracked = self._roster.get(instance)
-        if tracked is None or tracked.flows is None or tracked.executing is None:
+        if tracked is None or tracked.executing is None or tracked.executing.deeper:
+            return self._anybody(instance)
+        if tracked.flows is None:
             return Evidence("changed", "the instance is not what it was when its sleep was decided")
         if tracked.disturbed is None:
-            tracked.disturbed = self._claim(tracked) or self._flow(tracked)
+            tracked.disturbed = self._claim(tracked) or self._flow(tracked, tracked.flows)
         return tracked.disturbed
 
     def still_unclaimed(self, instance: InstanceId) -> Evidence | None:
@@ -122,20 +130,31 @@ class Sleeps:
         leases = self._leases.held(view.id, now)
         return of_lease(leases[0], now) if leases else None
 
-    def _flow(self, tracked: Tracked) -> Evidence | None:
+    def _anybody(self, instance: InstanceId) -> Evidence | None:
+        view = self._instances.get(instance)
+        if view is None:
+            return Evidence("changed", "it was deleted")
+        tracked = self._roster.put(view)
+        if tracked.flows is None:
+            flows = FlowSet(FlowRule.of(view.policy or AutoStandbyPolicy(), view.addresses))
+            return self._claim(tracked) or self._flow(tracked, flows)
+        found = self._claim(tracked) or self._flow(tracked, tracked.flows)
+        self._idleness.settle(tracked)
+        return found
+
+    def _flow(self, tracked: Tracked, known: FlowSet) -> Evidence | None:
         """Return a connection that speaks against it."""
-        assert tracked.flows is not None
         now = self._clock.now()
         try:
             flows = self._survey.now(tracked)
         except Exception as error:  # noqa: BLE001 (whatever failed: what cannot be read counts as use)
             self._failed("standby_confirm", error)
             return Evidence("unreadable", f"the connections cannot be read: {error}")
-        if not tracked.flows.look(flows, now):
+        if not known.look(flows, now):
             return None
         tracked.use(now)
         tracked.inbound(now)
-        return of_flow(tracked.flows.examples(1)[0])
+        return of_flow(known.examples(1)[0])
 
     def _submit(self, tracked: Tracked, step: Step, *, deeper: bool) -> None:
         if tracked.request is not None or tracked.executing is not None:

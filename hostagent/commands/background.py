@@ -1,0 +1,56 @@
+"""Starts an agent that outlives the command, where none answers."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from hostagent.client import AgentClient
+from hostagent.settings import load_settings
+
+START_DEADLINE = 30.0
+_POLL = 0.05
+_LINES = 15
+
+
+def ensure_agent(run_dir: Path) -> bool:
+    """Start an agent when none answers; True when it was. Raises ClickException with its last words."""
+    with AgentClient(run_dir / "agent.sock") as client:
+        if client.answers():
+            return False
+        if os.geteuid() != 0:
+            raise click.ClickException(
+                "no agent answers, and starting one needs root: it makes network namespaces and cgroups. "
+                "Try `sudo catnap host run …`"
+            )
+        settings = load_settings(None, os.environ, {"run_dir": str(run_dir)})
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o711)
+        log = settings.data_dir / "agent.log"
+        with log.open("ab") as output:
+            start = output.tell()
+            agent = subprocess.Popen(
+                [sys.executable, "-m", "hostagent", "--run-dir", str(run_dir), "agent"],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                cwd="/",
+            )
+        deadline = time.monotonic() + START_DEADLINE
+        while time.monotonic() < deadline:
+            if client.answers():
+                return True
+            if agent.poll() is not None:
+                break
+            time.sleep(_POLL)
+        raise click.ClickException(f"the agent did not start. Its log {log} ends:\n{_end_of(log, start)}")
+
+
+def _end_of(log: Path, start: int) -> str:
+    with log.open("rb") as file:
+        file.seek(start)
+        lines = file.read().decode(errors="replace").splitlines()
+    return "\n".join(lines[-_LINES:])
