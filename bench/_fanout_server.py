@@ -152,7 +152,7 @@ class NoInput:
     cursor_image: CursorImageLike | None = None
 
     def __init__(self) -> None:
-        self.input = self
+        self.input = self.touch = self
         self.on_cursor_image: Signal[[CursorImageLike]] = Signal("cursor image")
 
     def cursor_position(self) -> tuple[int, int]:
@@ -160,6 +160,15 @@ class NoInput:
         return 0, 0
 
     def move(self, x: int, y: int) -> None:
+        """Ignore it."""
+
+    def begin(self, finger: int, x: int, y: int, pressure: int = 255, /) -> None:
+        """Ignore it."""
+
+    def update(self, finger: int, x: int, y: int, pressure: int = 255, /) -> None:
+        """Ignore it."""
+
+    def end(self, finger: int, x: int = 0, y: int = 0, /) -> None:
         """Ignore it."""
 
     def scroll(self, dx: int, dy: int, control_key: bool = False) -> None:

@@ -1,7 +1,11 @@
 """Stand-ins for parts of the desktop that need an X server, for tests of the rooms that call them."""
 
+from collections.abc import Mapping
+
 from streamserver.capture.stills import NoPictureError
 from streamserver.desktop.clipboard import MAX_BYTES, ClipboardError, ClipboardText
+from streamserver.desktop.file_chooser import ChooserError
+from streamserver.desktop.keyboard import KeyboardError, KeyboardMap
 from streamserver.signals import Signal
 
 
@@ -55,3 +59,68 @@ class StillsStandIn:
         if self.broken:
             raise NoPictureError("the screen gave no picture")
         return f"{self.screen} at {quality}".encode()
+
+
+class KeyboardStandIn:
+    """A keyboard that knows two layouts."""
+
+    def __init__(self) -> None:
+        self.layout = KeyboardMap("us")
+        self.modifiers = dict.fromkeys(
+            ("shift", "capslock", "control", "alt", "numlock", "meta", "super", "altgr"), False
+        )
+
+    async def map(self) -> KeyboardMap:
+        return self.layout
+
+    async def set_map(self, wanted: KeyboardMap, /) -> None:
+        if wanted.layout not in ("us", "de"):
+            raise KeyboardError(f"there is no keyboard layout {wanted.layout!r}")
+        self.layout = wanted
+
+    def set_modifiers(self, changes: Mapping[str, bool | None], /) -> None:
+        self.modifiers |= {name: on for name, on in changes.items() if on is not None}
+
+    def unlock(self) -> None:
+        self.modifiers = dict.fromkeys(self.modifiers, False)
+
+
+class TouchStandIn:
+    """Writes down what fingers do."""
+
+    def __init__(self) -> None:
+        self.reaches_pages = True
+        self.calls: list[tuple[object, ...]] = []
+
+    def begin(self, finger: int, x: int, y: int, pressure: int = 255, /) -> None:
+        self.calls.append(("begin", finger, x, y, pressure))
+
+    def update(self, finger: int, x: int, y: int, pressure: int = 255, /) -> None:
+        self.calls.append(("update", finger, x, y, pressure))
+
+    def end(self, finger: int, x: int = 0, y: int = 0, /) -> None:
+        self.calls.append(("end", finger, x, y))
+
+    def reset(self) -> None:
+        self.calls.append(("reset",))
+
+
+class FileChooserStandIn:
+    """A dialog that tests open."""
+
+    def __init__(self) -> None:
+        self.is_open = False
+        self.on_changed: Signal[[bool]] = Signal("file chooser changed")
+
+    def open(self) -> None:
+        self.is_open = True
+        self.on_changed.emit(True)
+
+    def close(self) -> None:
+        self.is_open = False
+        self.on_changed.emit(False)
+
+    async def cancel(self) -> None:
+        if not self.is_open:
+            raise ChooserError("file chooser dialog is not open")
+        self.close()

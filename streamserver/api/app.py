@@ -22,8 +22,10 @@ from streamserver.api import (
     profile,
     room_clipboard,
     room_control,
+    room_keyboard,
     room_screen,
     room_settings,
+    room_upload,
     sessions,
 )
 from streamserver.api.access import Access, HttpMetrics
@@ -45,6 +47,7 @@ ROUTERS = (
     members.bulk_router,
     room_settings.router,
     room_clipboard.router,
+    room_keyboard.router,
     room_clipboard.image_router,
     room_control.router,
     room_screen.router,
@@ -145,6 +148,7 @@ def build_app(context: ApiContext) -> ApiManager:
     errors.install(app)
     for router in ROUTERS:
         app.include_router(router)
+    app.include_router(room_upload.make_router(context.settings.desktop.max_upload_size))
     _add_openapi(app, context.settings.session.cookie.name)
     _add_websocket(app, context)
     app.router.default = StaticFiles(server.static or BUNDLED)

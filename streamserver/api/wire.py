@@ -72,6 +72,59 @@ class LoginBody(SessionBody):
     """The session's token; absent when it is in the cookie."""
 
 
+class KeyboardMapBody(BaseModel):
+    """A keyboard layout by XKB's names."""
+
+    layout: str = Field("", max_length=128)
+    """Such as `us` or `de`."""
+    variant: str = Field("", max_length=128)
+    """Such as `nodeadkeys`; may be empty."""
+
+
+class KeyboardModifiersBody(BaseModel):
+    """Which modifiers are locked."""
+
+    shift: bool
+    """Shift."""
+    capslock: bool
+    """Caps Lock; only remembered."""
+    control: bool
+    """Control."""
+    alt: bool
+    """Alt."""
+    numlock: bool
+    """Num Lock; only remembered."""
+    meta: bool
+    """Meta."""
+    super: bool
+    """Super (the key with a logo)."""
+    altgr: bool
+    """AltGr."""
+
+
+class KeyboardModifiersUpdate(BaseModel):
+    """A change of locked modifiers; what is absent or null stays as it is."""
+
+    model_config = ConfigDict(strict=True)
+
+    shift: bool | None = None
+    """Shift."""
+    capslock: bool | None = None
+    """Caps Lock; only remembered."""
+    control: bool | None = None
+    """Control."""
+    alt: bool | None = None
+    """Alt."""
+    numlock: bool | None = None
+    """Num Lock; only remembered."""
+    meta: bool | None = None
+    """Meta."""
+    super: bool | None = None
+    """Super (the key with a logo)."""
+    altgr: bool | None = None
+    """AltGr."""
+
+
 class ClipboardBody(BaseModel):
     """What is in the clipboard, as text."""
 

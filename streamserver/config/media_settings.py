@@ -20,7 +20,6 @@ from streamserver.config.types import (
     ScreenSize,
     Unit,
 )
-from streamserver.config.types import DefaultText, Form, HttpUrl, IpAddress, Screen, ScreenSize, Unit
 
 
 def default_user() -> str:
@@ -37,6 +36,13 @@ class DesktopSettings(Section):
     """Size and rate of the screen at start."""
     max_screen: Screen = ScreenSize(3840, 2160, 30)
     """Largest size an admin can choose while it runs (the rate in it means nothing)."""
+    input: InputSettings = InputSettings()
+    upload_drop: bool = True
+    """Let viewers drop files of theirs on pages (`POST /api/room/upload/drop`)."""
+    file_chooser_dialog: bool = False
+    """Ask viewers for files when a page does (`POST /api/room/upload/dialog`), in its dialog's place."""
+    max_upload_size: Annotated[ByteSize, Ge(1024), Le(4 * 1024 * 1024 * 1024)] = 100 * 1024 * 1024
+    """Largest request that brings files for a page; a larger one is answered with 413."""
 
 
 class BrowserSettings(Section):

@@ -14,6 +14,8 @@ from streamserver.config.types import ScreenSize
 from streamserver.desktop import browser_profile, sandbox
 from streamserver.desktop.account import Account
 from streamserver.desktop.browser_profile import BrowserProfile
+from streamserver.desktop.devtools import FLAG as DEVTOOLS_FLAG
+from streamserver.desktop.devtools import DevTools, PipeEnds
 from streamserver.desktop.errors import DesktopError
 from streamserver.desktop.process import ChildProcess, base_environment
 from streamserver.desktop.supervisor import Supervisor, describe_exit
@@ -79,12 +81,19 @@ class Browser:
         directory: Path,
         restarts: Counter,
         on_state: Callable[[BrowserState], object],
+        on_devtools: Callable[[DevTools | None], object] | None = None,
     ) -> None:
-        """Take who runs it, the run directory, what counts its new starts, and whom to tell of states."""
+        """Take who runs it, the run directory, what counts its new starts, and whom to tell of states.
+
+        `on_devtools` is told the connection to each new process, and None when that ended; without it there
+        is none.
+        """
         self._settings = settings
         self._account = account
         self._directory = directory
         self._on_state = on_state
+        self._on_devtools = on_devtools
+        self._devtools: DevTools | None = None
         self._environment: dict[str, str] = {}
         self._screen = ScreenSize(1280, 720)
         self._supervisor: Supervisor | None = None
@@ -150,6 +159,7 @@ class Browser:
         if self._supervisor is not None:
             await self._supervisor.stop()
             self._supervisor = None
+        self._close_devtools()
         self._set_state(state)
 
     def resized(self, screen: ScreenSize) -> None:
@@ -174,16 +184,43 @@ class Browser:
             arguments.append("--no-sandbox")
         if not has_enough_shared_memory():
             arguments.append("--disable-dev-shm-usage")
+        if self._on_devtools is not None:
+            arguments.append(DEVTOOLS_FLAG)
         return [*arguments, *self._settings.flags, self._settings.url]
 
     async def _start_once(self) -> ChildProcess:
         self.profile.prepare()
         self._set_state(BrowserState.STARTING)
+        self._close_devtools()
+        command = [self.command(), *self.arguments()]
+        if self._on_devtools is None:
+            return await self._run(command)
+        ends = PipeEnds()
+        try:
+            child = await self._run(ends.command(command), ends.theirs_in, ends.theirs_out)
+        except BaseException:
+            ends.close_ours()
+            raise
+        finally:
+            ends.close_theirs()
+        self._devtools = DevTools()
+        await self._devtools.open(ends)
+        self._on_devtools(self._devtools)
+        return child
+
+    async def _run(self, command: list[str], *descriptors: int) -> ChildProcess:
         return await ChildProcess.start(
-            "browser", [self.command(), *self.arguments()],
+            "browser", command,
             account=self._account, environment=self._environment, directory=self._directory,
+            keep_open=descriptors,
             stop_signal=signal.SIGINT,  # at SIGTERM it leaves in a hurry and forgets recent cookies
         )  # fmt: skip
+
+    def _close_devtools(self) -> None:
+        if self._devtools is not None and self._on_devtools is not None:
+            self._on_devtools(None)
+            self._devtools.close()
+            self._devtools = None
 
     def _started(self, child: ChildProcess) -> None:
         log.info("browser started", pid=child.pid, user=self._account.name)

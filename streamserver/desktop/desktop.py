@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import xcffib
 from prometheus_client import CollectorRegistry, Counter
@@ -16,12 +18,19 @@ from streamserver.desktop.backoff import Backoff
 from streamserver.desktop.browser import Browser, BrowserState
 from streamserver.desktop.clipboard import Clipboard
 from streamserver.desktop.cursor import CursorImage
+from streamserver.desktop.devtools import DevTools, DevToolsError
 from streamserver.desktop.display_events import DisplayEvents
+from streamserver.desktop.drop import DropError, drop
 from streamserver.desktop.errors import DesktopError, ScreenRefused
+from streamserver.desktop.file_chooser import FileChooser
 from streamserver.desktop.input import Input
+from streamserver.desktop.keyboard import Keyboard
+from streamserver.desktop.pages import Pages
 from streamserver.desktop.run_directory import RunDirectory
 from streamserver.desktop.sound import SoundDaemon, SoundServer
 from streamserver.desktop.supervisor import describe_exit
+from streamserver.desktop.touch import Touch
+from streamserver.desktop.uploads import Uploads
 from streamserver.desktop.window_manager import WindowManager
 from streamserver.desktop.x11 import XDisplay
 from streamserver.desktop.xserver import XServer, is_running, number_to_start
@@ -43,7 +52,11 @@ class Desktop:
 
     Attributes:
         input: pointer and keyboard.
+        keyboard: its layout and locks; only after `start`.
+        touch: fingers on the screen.
         clipboard: what is copied and pasted.
+        file_chooser: the dialog with which a page asks for files.
+        uploads: files of viewers, for pages; only after `start`.
         sound: where the browser's sound is; None on a machine without PulseAudio.
         screen: size in px and rate in frames per second.
         cursor_image: what the pointer looks like now.
@@ -85,6 +98,12 @@ class Desktop:
         self._tasks: list[asyncio.Task[None]] = []
         self.input = Input()
         self.clipboard = Clipboard()
+        self.touch = Touch(self.input, self._is_window, enabled=settings.input.enabled)
+        self.file_chooser = FileChooser()
+        self.keyboard = Keyboard(self.input, accounts.lookup(None))
+        self.uploads = Uploads(run_dir, accounts.lookup(None))
+        self._pages: Pages | None = None
+        self._attaching: asyncio.Task[None] | None = None
         self.sound: SoundServer | None = None
         self.screen = settings.screen
         self.cursor_image: CursorImage | None = None
@@ -167,13 +186,38 @@ class Desktop:
             self._take_screen(size)
         return size
 
+    async def drop(self, files: Sequence[tuple[str, BinaryIO]], x: int, y: int) -> None:
+        """Drop files (name, content) on what is at this point of the screen, in px.
+
+        Raises:
+            DesktopError: no page is there, or the files cannot be stored.
+        """
+        if self._pages is None:
+            raise DropError("the browser is not there")
+        await drop(self._pages, await self.uploads.store(files), x, y)
+
+    async def answer_dialog(self, files: Sequence[tuple[str, BinaryIO]]) -> None:
+        """Give files (name, content) to the page that asks for some.
+
+        Raises:
+            DesktopError: none asks, or the files cannot be stored.
+        """
+        await self.file_chooser.choose(await self.uploads.store(files))
+
     async def _start(self) -> None:
         account = accounts.lookup(self._browser_settings.user)
         self._directory = RunDirectory(self._run_dir, account)
         await asyncio.to_thread(self._directory.claim)
         directory = self._directory.path
+        self.keyboard = Keyboard(self.input, account)
+        self.uploads = Uploads(directory, account)
         self._browser = Browser(
-            self._browser_settings, account, directory, self._browser_restarts, self.on_browser_state.emit
+            self._browser_settings,
+            account,
+            directory,
+            self._browser_restarts,
+            self.on_browser_state.emit,
+            self._browser_talks if self._needs_pages() else None,
         )
         self._browser.command()
         await asyncio.to_thread(self._browser.check_sandbox)
@@ -233,12 +277,14 @@ class Desktop:
             self._events = events
             events.start()
             self.clipboard.attach(self.display)
+            self.keyboard.attach(self.display)
         except xcffib.XcffibException as error:
             self._disconnect()
             raise DesktopError(f"X display {self.display.name} cannot be used: {error!r}") from error
         self._take_screen(size)
 
     def _disconnect(self, restore: bool = False) -> None:
+        self.touch.reset()
         self.input.detach(restore=restore)
         self.clipboard.detach()
         if self._events is not None:
@@ -252,6 +298,37 @@ class Desktop:
         if self._window_manager is not None:
             await self._window_manager.stop()
             self._window_manager = None
+
+    def _needs_pages(self) -> bool:
+        settings = self._settings
+        return settings.input.enabled or settings.upload_drop or settings.file_chooser_dialog
+
+    def _browser_talks(self, devtools: DevTools | None) -> None:
+        """Take the connection to a new browser; None: the browser is gone."""
+        self.touch.reset()
+        self.touch.pages = None
+        if self._attaching is not None:
+            self._attaching.cancel()
+            self._attaching = None
+        if self._pages is not None:
+            self._pages.close()
+            self._pages = None
+            self.file_chooser.leave()
+        if devtools is not None:
+            self._attaching = asyncio.create_task(self._attach(Pages(devtools)), name="attach to pages")
+
+    async def _attach(self, pages: Pages) -> None:
+        if self._settings.file_chooser_dialog:
+            self.file_chooser.follow(pages)
+        try:
+            await pages.attach()
+        except DevToolsError as error:
+            log.warning("no touch and no files for pages", error=str(error))
+            return
+        self._pages = self.touch.pages = pages
+
+    def _is_window(self, x: int, y: int) -> bool:
+        return self._events is not None and self._events.is_window(x, y)
 
     async def _watch(self) -> None:
         """Bring the display back whenever it goes, and with it all that ran on it."""

@@ -74,6 +74,20 @@ class DisplayEvents:
         """Read no more events; the connection stays open."""
         asyncio.get_running_loop().remove_reader(self._descriptor)
 
+    def is_window(self, x: int, y: int) -> bool:
+        """Tell whether a program's window is at this point (px), and not a menu or tooltip over it.
+
+        Two round trips.
+        """
+        try:
+            top = self._core.TranslateCoordinates(self._root, self._root, x, y).reply().child
+            if not top:
+                return False
+            # the window manager's frame, or the window itself
+            return not self._watched.isdisjoint((top, *self._core.QueryTree(top).reply().children))
+        except xcffib.XcffibException:
+            return False
+
     def _readable(self) -> None:
         try:
             while True:

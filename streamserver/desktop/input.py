@@ -124,6 +124,25 @@ class Input:
             rows.pop(keycode, None)
         self._map = KeyMap(rows)
 
+    def reload_mapping(self) -> None:
+        """Begin anew with the keyboard mapping that the X server has now (one round trip)."""
+        self.reset()
+        try:
+            if self._devices is not None:
+                self._map = KeyMap(self._devices.read_mapping())
+                self._spare = SpareKeys(self._map.unused())
+        except xcffib.XcffibException as error:
+            self._lost(error)
+
+    def lock_modifiers(self, mask: int, values: int) -> None:
+        """Lock or unlock the modifiers of `mask`, as the bits in `values` say (X11, SETofKEYMASK)."""
+
+        def act() -> None:
+            if self._devices is not None:
+                self._devices.lock_modifiers(mask, values)
+
+        self._do(act)
+
     def move(self, x: int, y: int) -> None:
         """Put the pointer there; px from the top left, clamped to the screen."""
         position = self._clamped(x, y)

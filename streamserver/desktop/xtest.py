@@ -59,6 +59,11 @@ class XTestDevices:
         keyboard.LatchLockState(_CORE_KEYBOARD, _ALL_MODIFIERS, 0, True, 0, 0, False, 0)
         self._connection.flush()
 
+    def lock_modifiers(self, mask: int, values: int) -> None:
+        """Queue locking the modifiers of `mask` that are in `values`, and unlocking the others of it."""
+        keyboard = self._connection(xcffib.xkb.key)
+        keyboard.LatchLockState(_CORE_KEYBOARD, mask, values, False, 0, 0, False, 0)
+
     def ready(self) -> bool:
         """Whether the server takes requests now; if so, `flush` will not wait (a few kB at a time)."""
         return bool(self._writable.poll(0))

@@ -19,6 +19,7 @@ from .data_channel import (
     Ping,
     Scroll,
     Touch,
+    TouchPhase,
     decode,
     encode_cursor_image,
     encode_cursor_position,
@@ -138,7 +139,13 @@ class ControlChannel:
                 (device.key_down if down else device.key_up)(keysym)
             case Button(code, down):
                 (device.button_down if down else device.button_up)(code)
-            case Touch() | Ping():  # the desktop has no touch screen, and says so in system/init
+            case Touch(TouchPhase.BEGIN, finger, x, y, pressure):
+                self._desktop.touch.begin(finger, x, y, pressure)
+            case Touch(TouchPhase.UPDATE, finger, x, y, pressure):
+                self._desktop.touch.update(finger, x, y, pressure)
+            case Touch(TouchPhase.END, finger, x, y):
+                self._desktop.touch.end(finger, x, y)
+            case Ping():
                 pass
 
     def _refuse(self, reason: str) -> None:

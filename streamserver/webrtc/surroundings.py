@@ -30,6 +30,19 @@ class InputLike(Protocol):
         """Release a key."""
 
 
+class TouchLike(Protocol):
+    """Fingers on the desktop; see `streamserver.desktop.touch`."""
+
+    def begin(self, finger: int, x: int, y: int, pressure: int = 255, /) -> None:
+        """Put a finger down (px)."""
+
+    def update(self, finger: int, x: int, y: int, pressure: int = 255, /) -> None:
+        """Move a finger."""
+
+    def end(self, finger: int, x: int = 0, y: int = 0, /) -> None:
+        """Lift a finger."""
+
+
 class CursorImageLike(Protocol):
     """What the pointer looks like."""
 
@@ -67,6 +80,10 @@ class DesktopLike(Protocol):
     @property
     def input(self) -> InputLike:
         """Mouse and keyboard."""
+
+    @property
+    def touch(self) -> TouchLike:
+        """Fingers."""
 
     @property
     def cursor_image(self) -> CursorImageLike | None:

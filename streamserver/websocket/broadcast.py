@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Callable
 
 from pydantic import JsonValue
 
 from streamserver.desktop.browser import BrowserState
+from streamserver.desktop.errors import DesktopError
 from streamserver.members.profile import MemberProfile
 from streamserver.sessions.manager import SessionManager
 from streamserver.sessions.model import RoomSettings, Session
@@ -25,6 +28,7 @@ class Broadcaster:
         self._desktop = desktop
         self._webrtc = webrtc
         self._unsubscribe: list[Callable[[], None]] = []
+        self._closing: set[asyncio.Future[None]] = set()
 
     def attach(self) -> None:
         """Begin to listen; before plugins do, so that `system/init` is the first thing a client hears."""
@@ -40,6 +44,7 @@ class Broadcaster:
             events.controller_changed.subscribe(self._controller_changed),
             events.settings_changed.subscribe(self._settings_changed),
             self._desktop.on_browser_state.subscribe(self._browser_changed),
+            self._desktop.file_chooser.on_changed.subscribe(self._chooser_changed),
             self._desktop.clipboard.on_changed.subscribe(self._clipboard_changed),
         ]
 
@@ -57,7 +62,7 @@ class Broadcaster:
             "screen_size": {"width": screen.width, "height": screen.height, "rate": screen.rate},
             "sessions": {other.id: other.to_wire() for other in self._sessions.list()},
             "settings": self._sessions.room.to_wire(),
-            "touch_events": False,
+            "touch_events": self._desktop.touch.reaches_pages,
             "screencast_enabled": self._screencast,
             "webrtc": {"videos": list(self._webrtc.video_ids)},
         }
@@ -78,6 +83,9 @@ class Broadcaster:
         self._state(session)
         if self._desktop.browser_state is not BrowserState.RUNNING:
             session.send("browser/state", {"state": self._desktop.browser_state.value})
+        controller = self._sessions.controller
+        if self._desktop.file_chooser.is_open and controller is not None:
+            session.send("file_chooser_dialog/opened", {"id": controller.id})
 
     def _state(self, session: Session) -> None:
         self._sessions.broadcast("session/state", {"id": session.id, **session.state.to_wire()})
@@ -96,11 +104,33 @@ class Broadcaster:
 
     def _controller_changed(self, actor: Session, controller: Session | None) -> None:
         # whoever controlled before must not leave keys down for the next one
+        self._desktop.touch.reset()
         self._desktop.input.reset()
+        self._desktop.keyboard.unlock()
+        if self._desktop.file_chooser.is_open:
+            self._close_chooser()
         self._sessions.broadcast("control/host", _control(actor.id, controller))
 
     def _settings_changed(self, actor: Session | None, new: RoomSettings, _old: RoomSettings) -> None:
         self._sessions.broadcast("system/settings", {"id": actor.id if actor else "", **new.to_wire()})
+
+    def _chooser_changed(self, is_open: bool) -> None:
+        controller = self._sessions.controller
+        if not is_open:
+            self._sessions.broadcast("file_chooser_dialog/closed", {"id": ""})
+        elif controller is not None:
+            self._sessions.broadcast("file_chooser_dialog/opened", {"id": controller.id})
+        else:
+            self._close_chooser()  # nobody is there to answer
+
+    def _close_chooser(self) -> None:
+        task = asyncio.ensure_future(self._cancel_chooser())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def _cancel_chooser(self) -> None:
+        with contextlib.suppress(DesktopError):
+            await self._desktop.file_chooser.cancel()
 
     def _clipboard_changed(self, text: str) -> None:
         """Tell whoever controls the browser, as what is copied in it may be nobody else's business."""

@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from streamserver.sessions.control import ControlDecision, may_control, release_control, request_control
 from streamserver.websocket.client import Client, Room
-from streamserver.websocket.messages import Button, Key, Payload, Position, Scroll, decode
-from streamserver.websocket.ports import InputPort
+from streamserver.websocket.messages import Button, Finger, Key, Payload, Position, Scroll, decode
+from streamserver.websocket.ports import InputPort, TouchPort
 
 CONTROL_L = 0xFFE3
 """The keysym of the left Ctrl key."""
@@ -78,6 +78,15 @@ def _shortcut(letter: str) -> Handler:
     return handle
 
 
+def _touch(act: Callable[[TouchPort, Finger], None]) -> Handler:
+    async def handle(room: Room, client: Client, payload: Payload) -> None:
+        finger = decode(Finger, payload)
+        if takes_control(room, client):
+            act(room.desktop.touch, finger)
+
+    return handle
+
+
 def takes_control(room: Room, client: Client) -> bool:
     """Take control if the rules allow; return whether this client has it now."""
     client.session.last_input = room.clock()
@@ -107,6 +116,9 @@ HANDLERS: Mapping[str, Handler] = {
     "control/keypress": _key(lambda keyboard, keysym: keyboard.keypress(keysym)),
     "control/keydown": _key(lambda keyboard, keysym: keyboard.key_down(keysym)),
     "control/keyup": _key(lambda keyboard, keysym: keyboard.key_up(keysym)),
+    "control/touchbegin": _touch(lambda touch, at: touch.begin(at.touch_id, at.x, at.y, at.pressure)),
+    "control/touchupdate": _touch(lambda touch, at: touch.update(at.touch_id, at.x, at.y, at.pressure)),
+    "control/touchend": _touch(lambda touch, at: touch.end(at.touch_id, at.x, at.y)),
     "control/cut": _shortcut("x"),
     "control/copy": _shortcut("c"),
     "control/select_all": _shortcut("a"),

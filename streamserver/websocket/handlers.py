@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from streamserver.config.types import ScreenSize
 from streamserver.logs import get_logger
-from streamserver.websocket import clipboard_handlers, control_handlers, signal_handlers
+from streamserver.websocket import clipboard_handlers, control_handlers, keyboard_handlers, signal_handlers
 from streamserver.websocket.client import Client, Room
 from streamserver.websocket.messages import Broadcast, Payload, Screen, Unicast, decode, decode_log_lines
 from streamserver.websocket.screen import ScreenChanger
@@ -96,6 +96,7 @@ def make_table(changer: ScreenChanger) -> Mapping[str, Handler]:
         **signal_handlers.HANDLERS,
         **control_handlers.HANDLERS,
         **clipboard_handlers.HANDLERS,
+        **keyboard_handlers.HANDLERS,
         "screen/set": set_screen(changer),
         "send/unicast": send_unicast,
         "send/broadcast": send_broadcast,

@@ -151,6 +151,35 @@ class Paste(WireModel):
     text: str = ""
 
 
+class Layout(WireModel):
+    """`keyboard/map`: XKB's names."""
+
+    layout: str = Field("", max_length=128)
+    variant: str = Field("", max_length=128)
+
+
+class Modifiers(WireModel):
+    """`keyboard/modifiers`: what is absent stays as it is."""
+
+    shift: bool | None = None
+    capslock: bool | None = None
+    control: bool | None = None
+    alt: bool | None = None
+    numlock: bool | None = None
+    meta: bool | None = None
+    super: bool | None = None
+    altgr: bool | None = None
+
+
+class Finger(WireModel):
+    """`control/touch*`: which finger, where (px), how hard (0 to 255)."""
+
+    touch_id: Unsigned = 0
+    x: Coordinate = 0
+    y: Coordinate = 0
+    pressure: Annotated[int, Field(ge=0, le=255)] = 0
+
+
 class Screen(WireModel):
     """`screen/set`: pixels, and frames per second (0: 60)."""
 

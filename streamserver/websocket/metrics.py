@@ -31,6 +31,11 @@ CLIENT_EVENTS = frozenset(
         "control/paste",
         "screen/set",
         "clipboard/set",
+        "keyboard/map",
+        "keyboard/modifiers",
+        "control/touchbegin",
+        "control/touchupdate",
+        "control/touchend",
         "send/unicast",
         "send/broadcast",
     ]
@@ -59,6 +64,8 @@ SERVER_EVENTS = frozenset(
         "control/request",
         "screen/updated",
         "clipboard/updated",
+        "file_chooser_dialog/opened",
+        "file_chooser_dialog/closed",
         "send/unicast",
         "send/broadcast",
     ]

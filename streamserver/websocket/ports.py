@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from streamserver.config.types import ScreenSize
 from streamserver.desktop.browser import BrowserState
 from streamserver.desktop.clipboard import ClipboardText
+from streamserver.desktop.keyboard import KeyboardMap
 from streamserver.sessions.model import MediaPeer, Session
 from streamserver.signals import Signal
 from streamserver.webrtc.signaling import AudioRequest, AudioStatus, Provide, VideoRequest, VideoStatus
@@ -54,6 +55,54 @@ class ClipboardPort(Protocol):
         """Put something in. Raises `ClipboardError`."""
 
 
+class KeyboardPort(Protocol):
+    """Layout and locks; `streamserver.desktop.keyboard.Keyboard`."""
+
+    async def set_map(self, wanted: KeyboardMap, /) -> None:
+        """Load a layout. Raises `KeyboardError`."""
+
+    def set_modifiers(self, changes: Mapping[str, bool | None], /) -> None:
+        """Lock and unlock modifiers."""
+
+    def unlock(self) -> None:
+        """Unlock all."""
+
+
+class TouchPort(Protocol):
+    """Fingers; `streamserver.desktop.touch.Touch`."""
+
+    @property
+    def reaches_pages(self) -> bool:
+        """Whether pages feel touches."""
+
+    def begin(self, finger: int, x: int, y: int, pressure: int = 255, /) -> None:
+        """Put a finger down."""
+
+    def update(self, finger: int, x: int, y: int, pressure: int = 255, /) -> None:
+        """Move a finger."""
+
+    def end(self, finger: int, x: int = 0, y: int = 0, /) -> None:
+        """Lift a finger."""
+
+    def reset(self) -> None:
+        """Lift all."""
+
+
+class FileChooserPort(Protocol):
+    """The dialog of a page that asks for files; `streamserver.desktop.file_chooser.FileChooser`."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a page waits for files."""
+
+    @property
+    def on_changed(self) -> Signal[[bool]]:
+        """It was opened or closed."""
+
+    async def cancel(self) -> None:
+        """Close it. Raises `DesktopError`."""
+
+
 class DesktopPort(Protocol):
     """The desktop; `streamserver.desktop.desktop.Desktop`."""
 
@@ -64,6 +113,18 @@ class DesktopPort(Protocol):
     @property
     def clipboard(self) -> ClipboardPort:
         """What is copied and pasted."""
+
+    @property
+    def keyboard(self) -> KeyboardPort:
+        """Layout and locks."""
+
+    @property
+    def touch(self) -> TouchPort:
+        """Fingers."""
+
+    @property
+    def file_chooser(self) -> FileChooserPort:
+        """The dialog of a page that asks for files."""
 
     @property
     def screen(self) -> ScreenSize:

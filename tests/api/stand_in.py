@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import BinaryIO
 
 from streamserver.config.types import ScreenSize
 from streamserver.desktop.browser import BrowserState
+from streamserver.desktop.drop import DropError
 from streamserver.desktop.errors import ScreenRefused
 from streamserver.sessions.model import Session
 from streamserver.signals import Signal
 from streamserver.webrtc.signaling import AudioRequest, Provide, VideoRequest
-from tests.stand_ins import ClipboardStandIn
+from tests.stand_ins import ClipboardStandIn, FileChooserStandIn, KeyboardStandIn, TouchStandIn
 
 
 class InputStandIn:
@@ -36,11 +38,24 @@ class DesktopStandIn:
     def __init__(self) -> None:
         self.input = InputStandIn()
         self.clipboard = ClipboardStandIn()
+        self.keyboard = KeyboardStandIn()
+        self.touch = TouchStandIn()
+        self.file_chooser = FileChooserStandIn()
         self.screen = ScreenSize(1280, 720, 30)
         self.on_screen_changed: Signal[[ScreenSize]] = Signal("screen_changed")
         self.browser_state = BrowserState.RUNNING
         self.on_browser_state: Signal[[BrowserState]] = Signal("browser_state")
+        self.dropped: list[object] = []
         self.asked: list[ScreenSize] = []
+
+    async def drop(self, files: Sequence[tuple[str, BinaryIO]], x: int, y: int) -> None:
+        if y < 50:
+            raise DropError(f"there is no page at {x}, {y} to drop files on")
+        self.dropped = [x, y, *((name, file.read()) for name, file in files)]
+
+    async def answer_dialog(self, files: Sequence[tuple[str, BinaryIO]]) -> None:
+        self.dropped = [(name, file.read()) for name, file in files]
+        self.file_chooser.close()
 
     async def set_screen(self, size: ScreenSize, /) -> ScreenSize:
         self.asked.append(size)

@@ -34,6 +34,7 @@ from streamserver.webrtc.manager import WebRTCManager
 from streamserver.webrtc.peer import Peer
 from streamserver.webrtc.signaling import AudioRequest, Provide, VideoRequest
 from streamserver.webrtc.surroundings import CursorImageLike
+from tests.stand_ins import TouchStandIn
 from tests.waiting import until
 
 FRAME_RATE = 30
@@ -193,6 +194,7 @@ class DeskStandIn:
 
     def __init__(self) -> None:
         self.input = RecordingInput()
+        self.touch = TouchStandIn()
         self.cursor_image: CursorImageLike | None = Arrow()
         self.on_cursor_image: Signal[[CursorImageLike]] = Signal("cursor image")
 

@@ -38,7 +38,7 @@ from streamserver.webrtc.signaling import (
     VideoStatus,
 )
 from streamserver.websocket.manager import WebSocketManager
-from tests.stand_ins import ClipboardStandIn
+from tests.stand_ins import ClipboardStandIn, FileChooserStandIn, KeyboardStandIn, TouchStandIn
 
 Message = dict[str, Any]
 """A message as JSON gives it."""
@@ -89,6 +89,9 @@ class RecordingDesktop:
     def __init__(self) -> None:
         self.input = RecordingInput()
         self.clipboard = ClipboardStandIn()
+        self.keyboard = KeyboardStandIn()
+        self.touch = TouchStandIn()
+        self.file_chooser = FileChooserStandIn()
         self.screen = ScreenSize(1280, 720, 30)
         self.on_screen_changed: Signal[[ScreenSize]] = Signal("screen_changed")
         self.browser_state = BrowserState.RUNNING
