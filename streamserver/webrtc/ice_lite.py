@@ -45,6 +45,10 @@ SILENT_PATH = 6.0
 """Seconds without a check after which the selected path gives way to any other that is checked: some agents
 nominate once and never again, and a NAT may give them a new port at any time."""
 
+UNANSWERED_CHECKS = 3
+"""Checks from another address after which we go there without an answer to ours, if the selected one is
+silent."""
+
 PRIORITY_PRFLX = 110 << 24 | 65535 << 8 | 255
 
 
@@ -206,8 +210,9 @@ class LiteConnection:
     def check_received(self, path: Path, check: Check) -> None:
         """Renew consent; the first check selects its path, later ones do when they nominate it."""
         self._alive(path)
-        if check.local_ufrag == self.local_username.encode():
+        if self._old_usernames and check.local_ufrag == self.local_username.encode():
             self._drop_old_usernames()
+            self._answered_at = path.checked_at  # nobody knew these credentials before
         if check.use_candidate:
             self._nominated = path
         if self._selected is None:
@@ -225,6 +230,7 @@ class LiteConnection:
         if answer.authentic(IntegrityKey(self.remote_password)):
             del self._own_checks[answer.transaction_id]
             self._alive(path)
+            path.unanswered = 0
             self._answered_at = path.checked_at
             if self._wants(path):
                 self._select(path)
@@ -310,23 +316,26 @@ class LiteConnection:
 
     def _wants(self, path: Path) -> bool:
         """Whether media should go there: the viewer says so, or the present way is dead."""
-        selected = self._selected
-        if path is selected or path not in self.paths:
+        if path is self._selected or path not in self.paths:
             return False
-        return (
-            path is self._nominated
-            or selected not in self.paths
-            or selected is None
-            or time.monotonic() - selected.checked_at > SILENT_PATH
-        )
+        return path is self._nominated or self._selected_is_silent()
+
+    def _selected_is_silent(self) -> bool:
+        selected = self._selected
+        if selected is None or selected not in self.paths:
+            return True
+        return time.monotonic() - selected.checked_at > SILENT_PATH
 
     def _follow(self, path: Path) -> None:
         """Go to another address once the viewer itself answers from there.
 
-        A check alone may be a recorded one: whoever has it could direct the media elsewhere. Before the
+        A check alone may be a recorded one: whoever has it could direct the media elsewhere. A viewer that
+        does not answer is followed after some checks if it is silent everywhere else. Before the
         viewer's answer there is no password to ask it with, and nothing worth directing.
         """
-        if self.remote_password is None:
+        path.unanswered += 1
+        given_up = path.unanswered > UNANSWERED_CHECKS and self._selected_is_silent()
+        if self.remote_password is None or given_up:
             self._select(path)
         else:
             self._check(path)

@@ -28,7 +28,8 @@ from .metrics import SessionFigures, WebRTCMetrics
 from .peer import CLOSE_TIMEOUT, Peer, PeerState
 from .ports import Ports
 from .public_address import PublicAddressError, public_address
-from .signaling import AudioRequest, IceServer, Provide, VideoRequest
+from .revival import revive
+from .signaling import AudioRequest, IceServer, Provide, VideoRequest, VideoSelector
 from .surroundings import CaptureLike, DesktopLike
 
 if TYPE_CHECKING:
@@ -38,12 +39,6 @@ if TYPE_CHECKING:
     from streamserver.sessions.manager import SessionManager
 
 log = get_logger("webrtc")
-
-REVIVE_INTERVAL = 0.25
-"""Seconds between two rounds of checks of our own after we were stopped."""
-
-REVIVE_FOR = 10.0
-"""Seconds after which we leave it to the viewers to come back."""
 
 
 class WebRTCManager:
@@ -279,27 +274,28 @@ class WebRTCManager:
         log.info(
             "the server was stopped for a while", seconds=round(stop.seconds, 1), viewers=len(self._peers)
         )
-        waiting = set(self._peers)
+        waiting = tuple(self._peers)
         for peer in waiting:
             peer.connection.forgive(stop.counted)
             peer.video.flow.request_keyframe()
         if self._reviver is not None:
             self._reviver.cancel()
-        self._reviver = asyncio.create_task(self._revive(waiting), name="webrtc revive")
+        self._reviver = asyncio.create_task(revive(waiting, self._replace), name="webrtc revive")
 
-    async def _revive(self, waiting: set[Peer]) -> None:
-        """Send checks of our own until each viewer has answered one, or for `REVIVE_FOR`.
-
-        A check of theirs proves nothing: it may have waited for us since before they gave up.
-        """
-        began = time.monotonic()
-        while waiting and time.monotonic() - began < REVIVE_FOR:
-            for peer in tuple(waiting):
-                if peer.state is PeerState.CLOSED or peer.connection.answered_since(began):
-                    waiting.discard(peer)
-                else:
-                    peer.connection.revive()
-            await asyncio.sleep(REVIVE_INTERVAL)
+    async def _replace(self, peer: Peer) -> None:
+        """Offer the peer's session a connection in its place, with the same picture and sound."""
+        session = peer.session
+        if session.media is not peer:
+            return
+        video, audio = peer.video_status, peer.audio_status
+        provide = await self.create_peer(
+            session,
+            VideoRequest(disabled=video.disabled, selector=VideoSelector(id=video.id), auto=video.auto),
+            AudioRequest(disabled=audio.disabled),
+        )
+        session.send("signal/provide", provide.model_dump(mode="json", exclude_none=True))
+        session.send("signal/video", provide.video.model_dump(mode="json"))
+        session.send("signal/audio", provide.audio.model_dump(mode="json"))
 
 
 __all__ = ["SignalError", "WebRTCManager"]

@@ -18,10 +18,11 @@ MAX_PATHS = 16
 class Path(ABC):
     """An address that showed with an authenticated check that a viewer is behind it.
 
-    `checked_at`: when it last did, in seconds of `time.monotonic`.
+    `checked_at`: when it last did, in seconds of `time.monotonic`. `unanswered`: checks from there since the
+    viewer last answered one of ours.
     """
 
-    __slots__ = ("agent", "checked_at", "remote")
+    __slots__ = ("agent", "checked_at", "remote", "unanswered")
 
     protocol: Literal["udp", "tcp"]
 
@@ -29,6 +30,7 @@ class Path(ABC):
         self.remote = remote
         self.agent = agent
         self.checked_at = 0.0
+        self.unanswered = 0
 
     @property
     @abstractmethod

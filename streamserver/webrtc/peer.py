@@ -170,10 +170,16 @@ class Peer:
             return complete_answer(self._pc.localDescription.sdp)
 
     async def restart(self) -> str:
-        """Begin an ICE restart: return an offer with new credentials. Media goes on meanwhile."""
+        """Begin an ICE restart: return an offer with new credentials. Media goes on meanwhile.
+
+        While an offer of ours is not answered it is that one again: two would leave it open which one an
+        answer is for, and whose credentials count.
+        """
         async with self._signalling():
             if self._pc.signalingState not in ("stable", "have-local-offer"):
                 raise SignalError("an ICE restart is not possible while an offer of yours is open")
+            if self._pc.signalingState == "have-local-offer":
+                return str(self._pc.localDescription.sdp)
             self.connection.restart()
             return await self._make_offer()
 

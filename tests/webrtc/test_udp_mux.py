@@ -268,6 +268,29 @@ async def test_a_check_that_the_viewer_did_not_send_from_there_moves_nothing(
     assert connection.selected.remote[1] == elsewhere.socket.getsockname()[1]
 
 
+async def test_a_viewer_that_answers_no_check_is_followed_when_it_is_silent_elsewhere(
+    mux: UdpMux, client: Callable[..., StunClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = LiteConnection(mux.agents, [])
+    before, after = client(), client()
+    before.check(connection)
+    await before.answer()
+    connection.remote_username, connection.remote_password = "them", "their password"
+
+    async def selected_after(checks: int) -> int:
+        for _ in range(checks):
+            read = mux.received
+            after.check(connection, use_candidate=True)
+            await until(lambda: mux.received > read, within=2, what="it is read")  # noqa: B023 called at once
+        assert connection.selected is not None
+        return connection.selected.remote[1]
+
+    ports = before.socket.getsockname()[1], after.socket.getsockname()[1]
+    assert await selected_after(2 * ice_lite.UNANSWERED_CHECKS) == ports[0]
+    monkeypatch.setattr(ice_lite, "SILENT_PATH", 0.0)
+    assert await selected_after(1) == ports[1]
+
+
 async def test_our_own_checks_are_few_however_many_addresses_are_forged(
     mux: UdpMux, client: Callable[..., StunClient]
 ) -> None:
