@@ -230,7 +230,8 @@ class HostAgent:
 
     async def stop(self) -> None:
         """Stop everything in the reverse order; what was asked to be taken down is taken down first."""
-        self.events.publish(self._clock.now(), EventType.AGENT_STOPPING)
+        reason = "" if self._down is None else "everything is taken down"
+        self.events.publish(self._clock.now(), EventType.AGENT_STOPPING, reason=reason)
         try:
             if self._down is not None:
                 await self._take_down(remove=self._down)

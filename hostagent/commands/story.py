@@ -25,7 +25,7 @@ def _sentence(event: Mapping[str, JsonValue]) -> str | None:
         case "idle":
             return f"nobody is connected: asleep in {seconds(event.get('seconds'))}"
         case "active":
-            return f"in use: {reason}" if reason else "in use"
+            return f"in use: {reason.partition(' to ')[0]}" if reason else "in use"
         case "standby":
             return _asleep(event, level)
         case "restore":
@@ -56,7 +56,7 @@ def _sentence(event: Mapping[str, JsonValue]) -> str | None:
         case "agent_started":
             return "the agent has started"
         case "agent_stopping":
-            return "the agent ends; instances stay as they are"
+            return f"the agent ends: {reason}" if reason else "the agent ends; instances stay as they are"
         case "missed":
             return reason
     return f"{kind} {reason}".strip()
@@ -68,8 +68,8 @@ def _asleep(event: Mapping[str, JsonValue], level: str) -> str:
     text = ", ".join(fact for fact in facts if fact)
     if isinstance(given_back, int) and given_back >= _MEGABYTE:
         text += f"; {given_back / _MEGABYTE:.0f} MB given back"
-    deeper = "" if event.get("from_level") in (None, "awake") else "deeper "
-    return f"{deeper}asleep ({text})"
+    deeper = "" if event.get("from_level") in (None, "awake") else " more deeply"
+    return f"asleep{deeper} ({text})"
 
 
 def _by(reason: str) -> str:
@@ -95,6 +95,6 @@ def seconds(value: JsonValue) -> str:
     if not isinstance(value, int | float):
         return "a while"
     if value < 90:
-        return f"{value:.3g} s"
+        return f"{round(value, 1):g} s"
     minutes = round(value / 60)
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

@@ -134,7 +134,7 @@ class EventLog:
     async def stream(
         self, after: int | None = None, instance: InstanceId | None = None
     ) -> AsyncIterator[Event]:
-        """Yield kept events numbered above `after` (None: only new ones), then new ones for ever.
+        """Yield kept events numbered above `after` (0: all; None: only new ones), then new ones for ever.
 
         The first is a `missed` when some above `after` are forgotten. Raises SlowSubscriberError when the
         caller does not keep up.
@@ -144,12 +144,12 @@ class EventLog:
         first_kept = self._kept[0].sequence if self._kept else self._next
         self._subscribers.add(subscriber)
         try:
-            if after is not None and after + 1 < first_kept:
+            if after and after + 1 < first_kept:
                 yield Event(
                     first_kept - 1,
                     replay[0].at if replay else 0.0,
                     EventType.MISSED,
-                    reason=f"events {after + 1} to {first_kept - 1} are forgotten",
+                    reason=f"what happened after event {after} and before {first_kept} is forgotten",
                 )
             for event in replay:
                 if instance is None or event.instance == instance:

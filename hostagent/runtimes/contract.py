@@ -70,7 +70,7 @@ class Runtime(Protocol):
         """Look at what exists, also after a restart of the agent; adopts a live process."""
 
     def keep_log(self, instance: InstanceId, data_directory: Path) -> None:
-        """Bound the output of an instance that runs and that an earlier agent started; may be called twice."""
+        """Bound the output of an instance that an earlier agent started; may be called twice."""
 
     def on_exit(self, instance: InstanceId, callback: Callable[[int | None], None]) -> Callable[[], None]:
         """Call back on the loop when the instance's process has ended; returns how to stop listening."""
