@@ -74,6 +74,17 @@ class Chunk:
             self.template[offset : offset + self.stride], ((0, length),), self.stride, self.timed, length
         )
 
+    def part(self, first: int, count: int) -> Chunk:
+        """Return up to `count` of the packets, from number `first` on."""
+        places = self.places[first : first + count]
+        if len(places) == len(self.places):
+            return self
+        began = places[0][0]
+        template = self.template[began : began + self.stride * len(places)]
+        moved = tuple((offset - began, length) for offset, length in places)
+        share = self.payload_size * len(places) // len(self.places)
+        return Chunk(template, moved, self.stride, self.timed, share)
+
 
 def lay_out(payloads: list[bytes], layout: Layout, *, marked: bool) -> list[Chunk]:
     """Lay out the packets of one frame.

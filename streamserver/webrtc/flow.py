@@ -23,8 +23,8 @@ class Flow:
     """One viewer's place at its picture or sound; the sink gets what the viewer is to be sent.
 
     It listens to its stream only while somebody gets something from it: a sender runs (`set_started`), the
-    viewer can decrypt (`set_ready`), and neither the viewer nor private mode turned it off. `dropped` counts
-    frames that were waited out until the next key frame.
+    viewer can decrypt (`set_ready`), its network can take it (`set_held`), and neither the viewer nor private
+    mode turned it off. `dropped` counts frames that were waited out until the next key frame.
     """
 
     def __init__(self, kind: MediaKind, stream: MediaStream | None, sink: Sink) -> None:
@@ -38,6 +38,7 @@ class Flow:
         self._ready = False
         self._paused = False
         self._disabled = False
+        self._held = False
         self._stopped = False
 
     @property
@@ -89,6 +90,16 @@ class Flow:
         self._disabled = disabled
         self._update()
 
+    def set_held(self, held: bool) -> None:
+        """Stop or go on, because the viewer's network cannot take it."""
+        self._held = held
+        self._update()
+
+    @property
+    def held(self) -> bool:
+        """Whether the viewer's network cannot take it."""
+        return self._held
+
     def request_keyframe(self) -> None:
         """Ask the stream for a key frame, if we listen to it."""
         if self._place is not None:
@@ -106,7 +117,8 @@ class Flow:
         self._unsubscribe()
 
     def _update(self) -> None:
-        wanted = self._started and self._ready and not (self._paused or self._disabled or self._stopped)
+        kept_back = self._paused or self._disabled or self._held or self._stopped
+        wanted = self._started and self._ready and not kept_back
         if not wanted:
             self._unsubscribe()
         elif self._place is None and self._stream is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
 from aiortc.clock import current_ntp_time
@@ -22,9 +23,11 @@ from streamserver.capture.stream import MediaKind, MediaStream
 
 from .aiortc_seam import Negotiated, OutgoingSrtp
 from .chunks import ABS_SEND_TIME_URI, MAX_SEGMENTS, MID_URI, Chunk, Layout, send_time
+from .congestion import Observation
 from .fan_out import FanOut
 from .flow import Flow
 from .history import History, Sent
+from .pacer import Pacer
 from .rate_limit import RateLimit
 from .receiver_reports import ReceiverReports, missing, wants_keyframe
 
@@ -53,21 +56,25 @@ class Connection(Protocol):
 
 
 class _Queued:
-    """A frame under way: `chunks` from number `at` on are still to be sent."""
+    """A frame under way: `chunks` from number `at` on are still to be sent, of that one the packets from
+    number `packet` on.
+    """
 
-    __slots__ = ("at", "chunks", "timestamp")
+    __slots__ = ("at", "chunks", "packet", "timestamp")
 
     def __init__(self, chunks: list[Chunk], timestamp: int) -> None:
         self.chunks = chunks
         self.timestamp = timestamp
         self.at = 0
+        self.packet = 0
 
 
 class FrameSender:
     """One viewer's sender for one kind of media; it is the flow's sink and stands in for aiortc's sender.
 
     A frame leaves at once, its first `MAX_SEGMENTS` packets at least; the rest of a large one follows in
-    bursts. What the system does not take waits. When too much waits, the picture is dropped up to the next
+    bursts: small ones, far apart, when `pacer` says that the network is slow. What the system does not take
+    waits. When too much waits, the picture is dropped up to the next
     key frame, sound loses its oldest: nobody else waits for a slow viewer. `dropped` counts such frames.
     """
 
@@ -77,6 +84,8 @@ class FrameSender:
         self.kind = kind
         self.flow = Flow(kind, stream, self)
         self.reports = ReceiverReports()
+        self.pacer = Pacer()
+        self.reported: Callable[[], None] | None = None
         self.playout_delay_id: int | None = None
         self.dropped = 0
         self.resent = 0
@@ -117,6 +126,24 @@ class FrameSender:
     def rtcp_received(self, packet: AnyRtcpPacket) -> None:
         """Send again what was lost, pass on that a key frame is wanted, and note the rest."""
         self.reports.take(packet, self._ssrc)
+        self._act_on(packet)
+        if self.reported is not None:
+            self.reported()
+
+    def observe(self) -> Observation:
+        """Return what is known about the network to the viewer."""
+        reports = self.reports
+        return Observation(
+            self._octet_count,
+            self._packet_count,
+            reports.nacks,
+            reports.count,
+            reports.fraction_lost,
+            reports.round_trip,
+            reports.bitrate,
+        )
+
+    def _act_on(self, packet: AnyRtcpPacket) -> None:
         if wants_keyframe(packet):
             self.reports.keyframe_requests += 1
             self.flow.request_keyframe()
@@ -156,16 +183,41 @@ class FrameSender:
 
     def flush(self) -> bool:
         """Send one burst of what waits; True when nothing waits any more."""
+        if self.pacer.rate is not None:
+            return self._trickle()
         queue = self._queue
         left = MAX_SEGMENTS
         while queue:
             frame = queue[0]
             while frame.at < len(frame.chunks):
                 chunk = frame.chunks[frame.at]
+                if frame.packet:  # begun while it was paced
+                    chunk = chunk.part(frame.packet, MAX_SEGMENTS)
                 left -= len(chunk.places)
                 if left < 0 or not self._send(chunk, frame.timestamp):
                     return False
-                frame.at += 1
+                frame.at, frame.packet = frame.at + 1, 0
+            queue.popleft()
+        return True
+
+    def _trickle(self) -> bool:
+        """Send of what waits as much as the pacer allows now; True when nothing waits any more."""
+        queue, pacer = self._queue, self.pacer
+        now = time.monotonic()
+        while queue:
+            frame = queue[0]
+            while frame.at < len(frame.chunks):
+                chunk = frame.chunks[frame.at]
+                allowed = int(pacer.allowance(now) // chunk.stride)
+                if allowed <= 0:
+                    return False
+                part = chunk.part(frame.packet, allowed)
+                if not self._send(part, frame.timestamp):
+                    return False
+                pacer.spend(len(part.template))
+                frame.packet += len(part.places)
+                if frame.packet == len(chunk.places):
+                    frame.at, frame.packet = frame.at + 1, 0
             queue.popleft()
         return True
 

@@ -147,6 +147,7 @@ class WebRTCManager:
             moved=self._cursor.moved,
             changed=self._peer_changed,
             spawn=self._spawn,
+            follows_network=self._settings.estimator.enabled and not self._settings.estimator.passive,
         )
         self._peers.add(peer)
         self._sessions.set_media(session, peer)  # closes the one before

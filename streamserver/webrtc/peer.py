@@ -21,15 +21,9 @@ from .errors import SignalError
 from .fan_out import FanOut
 from .frame_sender import FrameSender
 from .session_description import H264, OPUS, RemoteDescription, complete_answer, complete_offer, read_remote
-from .signaling import (
-    AudioRequest,
-    AudioStatus,
-    VideoRequest,
-    VideoSelector,
-    VideoStatus,
-    select_video,
-)
+from .signaling import AudioRequest, AudioStatus, VideoRequest, VideoStatus
 from .surroundings import CaptureLike, DesktopLike
+from .video_quality import VideoQuality
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -75,23 +69,24 @@ class Peer:
         moved: Callable[[Session, int, int], None],
         changed: Callable[[Peer], None],
         spawn: Callable[[Awaitable[None]], object],
+        follows_network: bool = True,
     ) -> None:
         self.session = session
         self.state = PeerState.NEW
-        self._capture = capture
         self._changed = changed
         self._spawn = spawn
         self._lock = asyncio.Lock()
-        video_id = self._select(video.selector)
-        if video_id is None:
-            connection.shut()
-            named = video.selector.id if video.selector else ""
-            raise SignalError(
-                f"there is no video stream {named!r}; there is {', '.join(capture.videos) or 'none'}"
+        try:
+            self.quality = VideoQuality(
+                capture, video, follows_network=follows_network, changed=self._quality_changed
             )
-        self._video_id = video_id
+        except SignalError:
+            connection.shut()
+            raise
         self.connection = connection
-        self.video = FrameSender("video", capture.videos[video_id], self.connection, fan_out)
+        stream = capture.videos[self.quality.video_id]
+        self.video = FrameSender("video", stream, self.connection, fan_out)
+        self.quality.attach(self.video)
         self.audio = FrameSender("audio", capture.audio, self.connection, fan_out)
         self.video.flow.set_disabled(bool(video.disabled))
         self.audio.flow.set_disabled(bool(audio.disabled))
@@ -196,7 +191,7 @@ class Peer:
     @property
     def video_status(self) -> VideoStatus:
         """What the viewer gets of the picture."""
-        return VideoStatus(disabled=self.video.flow.disabled, id=self._video_id, video=self._video_id)
+        return self.quality.status
 
     @property
     def audio_status(self) -> AudioStatus:
@@ -206,13 +201,7 @@ class Peer:
     def set_video(self, request: VideoRequest) -> VideoStatus | None:
         """Turn the picture on or off, or choose another stream; None if nothing changed."""
         before = self.video_status
-        if request.selector is not None:
-            chosen = self._select(request.selector)
-            if chosen is not None:
-                self._video_id = chosen
-                self.video.flow.set_stream(self._capture.videos[chosen])
-        if request.disabled is not None:
-            self.video.flow.set_disabled(request.disabled)
+        self.quality.request(request)
         after = self.video_status
         return after if after != before else None
 
@@ -224,10 +213,9 @@ class Peer:
         after = self.audio_status
         return after if after != before else None
 
-    def _select(self, selector: VideoSelector | None) -> str | None:
-        videos = self._capture.videos
-        bitrates = {name: stream.bitrate for name, stream in videos.items()}
-        return select_video(self._capture.video_ids, bitrates, selector)
+    def _quality_changed(self, status: VideoStatus) -> None:
+        log.info("the network changed a viewer's picture", session_id=self.session.id, video=status.id)
+        self.session.send("signal/video", status.model_dump(mode="json"))
 
     # consent
 
@@ -241,6 +229,7 @@ class Peer:
         if (abuse := seam.sctp_abuse(self._pc)) is not None:
             self.close(abuse)
             return
+        self.quality.look()
         freshness = self.connection.freshness(now)
         if freshness is Freshness.EXPIRED:
             if self.state is not PeerState.CLOSED:

@@ -27,11 +27,13 @@ _MOST_CREDIBLE = 30.0
 class ReceiverReports:
     """The latest figures.
 
-    `lost`: packets missed since the start; `fraction_lost`: of late, 0 to 1; `jitter`: in ticks of the media
-    clock; `delay`: since our report, in 1/65536 s; `round_trip`: seconds, None before it is known; `bitrate`:
-    bit/s the viewer believes it can receive; `nacks`: packets it asked for again.
+    `count`: reports that came; `lost`: packets missed since the start; `fraction_lost`: of late, 0 to 1;
+    `jitter`: in ticks of the media clock; `delay`: since our report, in 1/65536 s; `round_trip`: seconds,
+    None before it is known; `bitrate`: bit/s the viewer believes it can receive; `nacks`: packets it asked
+    for again.
     """
 
+    count: int = 0
     nacks: int = 0
     keyframe_requests: int = 0
     bitrate: int = 0
@@ -54,6 +56,7 @@ class ReceiverReports:
                 return
 
     def _take_report(self, report: RtcpReceiverInfo) -> None:
+        self.count += 1
         self.lost, self.jitter, self.delay = report.packets_lost, report.jitter, report.dlsr
         self.fraction_lost = report.fraction_lost / 256
         if report.lsr:

@@ -39,8 +39,10 @@ class AudioRequest(_Request):
 
 
 class VideoStatus(BaseModel):
-    """What a viewer gets of the picture. `video` repeats `id`; `auto` stays false until there is an
-    estimator.
+    """What a viewer gets of the picture. `video` repeats `id`.
+
+    `auto`: whether the quality follows the viewer's network; `paused` (ours): nothing is sent for now, since
+    it cannot take even the lowest.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -49,6 +51,7 @@ class VideoStatus(BaseModel):
     id: str
     video: str
     auto: bool = False
+    paused: bool = False
 
 
 class AudioStatus(BaseModel):

@@ -172,6 +172,40 @@ async def test_a_large_frame_leaves_in_bursts(fan_out: FanOut) -> None:
     assert [(p.sequence_number - first) % 65536 for p in packets] == list(range(42))
 
 
+async def test_a_paced_viewer_gets_a_large_frame_little_by_little(fan_out: FanOut) -> None:
+    slow, quick = Viewer(fan_out), Viewer(fan_out)
+    slow.sender.pacer.rate = 3_000_000
+    for viewer in (slow, quick):
+        viewer.stream.deliver(frame(1, keyframe=True, size=60 * MAX_PAYLOAD))
+    assert max(len(send) for send in slow.wire.sends) <= 3, "the network's queue is short"
+    await until(lambda: len(quick.wire.datagrams) > 60, within=2, what="the other has it all")
+    assert len(slow.wire.datagrams) < 50
+    for viewer in (slow, quick):
+        viewer.stream.deliver(frame(2))
+    await until(lambda: len(slow.wire.datagrams) > 20, within=2, what="some of it")
+    slow.sender.pacer.rate = None  # in the middle of a chunk: it goes on where it was
+    await until(lambda: len(slow.wire.datagrams) == len(quick.wire.datagrams), within=2, what="all of it")
+    sent = [viewer.rtp() for viewer in (slow, quick)]
+    assert [packet.payload for packet in sent[0]] == [packet.payload for packet in sent[1]]
+    first = sent[0][0].sequence_number
+    assert [packet.sequence_number - first for packet in sent[0]] == list(range(len(sent[0])))
+
+
+async def test_what_was_paced_can_be_asked_for_again(fan_out: FanOut) -> None:
+    viewer = Viewer(fan_out)
+    viewer.sender.pacer.rate = 1_000_000
+    viewer.stream.deliver(frame(1, keyframe=True, size=20 * MAX_PAYLOAD))
+    await until(lambda: len(viewer.wire.datagrams) >= 20, within=2, what="it has left")
+    before = list(viewer.wire.datagrams)
+    viewer.wire.sends.clear()
+    numbers = [int.from_bytes(datagram[2:4], "big") for datagram in before if datagram[1] < 192]
+    lost = [numbers[3], numbers[11]]
+    viewer.sender.rtcp_received(RtcpRtpfbPacket(RTCP_RTPFB_NACK, 1, SSRC, lost))
+    assert viewer.wire.datagrams == [
+        datagram for datagram in before if int.from_bytes(datagram[2:4], "big") in lost and datagram[1] < 192
+    ]
+
+
 async def test_lost_packets_are_sent_again_as_they_were(fan_out: FanOut) -> None:
     viewer = Viewer(fan_out)
     for number in range(30):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import struct
 from itertools import pairwise
 
 from streamserver.capture.frames import VIDEO_CLOCK_RATE
-from streamserver.webrtc.signaling import VideoRequest, VideoSelector
+from streamserver.config.media_settings import EstimatorSettings, WebRTCSettings
+from streamserver.webrtc.signaling import AudioRequest, VideoRequest, VideoSelector
 from tests.waiting import until
 from tests.webrtc.room import SyntheticVideo, Viewer, open_room
 
@@ -66,3 +68,69 @@ async def test_a_quality_that_does_not_exist_changes_nothing() -> None:
             assert viewer.peer.set_video(VideoRequest(selector=selector)) is None
         assert room.manager.video_ids == ["main", "low"]
         await viewer.close()
+
+
+class Recorder:
+    """The socket of a session: keeps what it is told about the picture."""
+
+    def __init__(self) -> None:
+        self.told: list[dict[str, object]] = []
+
+    def send(self, event: str, payload: object = None) -> None:
+        if event == "signal/video":
+            assert isinstance(payload, dict)
+            self.told.append(payload)
+
+    def close(self, reason: str) -> None:
+        pass
+
+
+async def test_a_network_that_loses_much_gets_less_and_the_viewer_is_told() -> None:
+    chance = random.Random(1)
+    async with open_room(None, SyntheticVideo(), SyntheticVideo(160, 120, "low", 400_000)) as room:
+        bob, socket = room.session("bob"), Recorder()
+        await room.sessions.connect(bob, socket)
+        viewer = await room.viewer(bob)
+        assert viewer.provide.video.auto
+        await until(lambda: len(viewer.pictures) > 30, within=10, what="the picture is there")
+        viewer.lose = lambda data: data[0] >> 6 == 2 and chance.random() < 0.4
+        await until(lambda: socket.told, within=15, what="the quality changes")
+        assert socket.told[0] == {
+            "disabled": False,
+            "id": "low",
+            "video": "low",
+            "auto": True,
+            "paused": False,
+        }
+        viewer.lose = lambda _data: False
+        await until(lambda: socket.told[-1]["id"] == "main", within=15, what="it changes back")
+        await viewer.close()
+
+
+async def test_who_chose_a_quality_keeps_it_until_asking_for_auto() -> None:
+    chance = random.Random(1)
+    async with open_room(None, SyntheticVideo(), SyntheticVideo(160, 120, "low", 400_000)) as room:
+        bob, socket = room.session("bob"), Recorder()
+        await room.sessions.connect(bob, socket)
+        viewer = await room.viewer(bob)
+        status = viewer.peer.set_video(VideoRequest(selector=VideoSelector(id="main")))
+        assert status is not None
+        assert not status.auto
+        viewer.lose = lambda data: data[0] >> 6 == 2 and chance.random() < 0.4
+        await until(lambda: viewer.peer.video.reports.nacks > 40, within=15, what="loss is seen")
+        assert socket.told == []
+        status = viewer.peer.set_video(VideoRequest(auto=True))
+        assert status is not None
+        assert status.auto
+        await until(lambda: socket.told, within=15, what="the quality changes")
+        await viewer.close()
+
+
+async def test_auto_can_be_forbidden() -> None:
+    for estimator in (EstimatorSettings(enabled=False), EstimatorSettings(passive=True)):
+        settings = WebRTCSettings(udpmux=0, tcpmux=0, estimator=estimator)
+        async with open_room(settings) as room:
+            provide = await room.manager.create_peer(
+                room.session("bob"), VideoRequest(auto=True), AudioRequest()
+            )
+            assert not provide.video.auto

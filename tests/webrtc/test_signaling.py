@@ -61,5 +61,6 @@ def test_the_shapes_viewers_are_told() -> None:
         "id": "hd",
         "video": "hd",
         "auto": False,
+        "paused": False,
     }
     assert IceServer(urls=["stun:a"]).model_dump(exclude_none=True) == {"urls": ["stun:a"]}

@@ -81,7 +81,7 @@ async def test_the_offer_is_neko_s(room: Room) -> None:
     assert provide.model_dump(exclude_none=True) | {"sdp": ""} == {
         "sdp": "",
         "iceservers": [],
-        "video": {"disabled": False, "id": "main", "video": "main", "auto": False},
+        "video": {"disabled": False, "id": "main", "video": "main", "auto": True, "paused": False},
         "audio": {"disabled": False},
     }
 

@@ -1,0 +1,35 @@
+"""How much of what waits may leave now. Pure."""
+
+from __future__ import annotations
+
+BURST_SECONDS = 0.01
+"""What may leave at once, in seconds of the rate..."""
+
+LEAST_BURST = 2500
+"""... but two packets at least, bytes."""
+
+
+class Pacer:
+    """A token bucket in bytes. `rate` is in bit/s; None: all may leave.
+
+    Times are seconds of a monotonic clock.
+    """
+
+    def __init__(self) -> None:
+        self.rate: float | None = None
+        self._tokens = 0.0
+        self._at = float("-inf")
+
+    def allowance(self, now: float) -> float:
+        """Return how many bytes may leave; a negative number when too much has."""
+        if self.rate is None:
+            return float("inf")
+        most = max(self.rate / 8 * BURST_SECONDS, LEAST_BURST)
+        self._tokens = min(self._tokens + (now - self._at) * self.rate / 8, most)
+        self._at = now
+        return self._tokens
+
+    def spend(self, size: int) -> None:
+        """Note that so many bytes left."""
+        if self.rate is not None:
+            self._tokens -= size
