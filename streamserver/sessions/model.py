@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +21,10 @@ SessionId = NewType("SessionId", str)
 
 API_SESSION_ID = SessionId("API")
 """The virtual session behind `session.api_token`."""
+
+
+CURSOR_TRAIL = 128
+"""Positions of a pointer that are kept until they are sent; older ones are dropped."""
 
 
 class Absent(Enum):
@@ -147,7 +152,7 @@ class RoomSettings(BaseModel):
 class Session:
     """Somebody who logged in. Everybody reads it; only `SessionManager` changes it.
 
-    But for `last_input`, which whoever receives input keeps.
+    But for `last_input` and `cursor_trail`, which whoever receives input keeps.
     """
 
     def __init__(self, session_id: SessionId, profile: MemberProfile) -> None:
@@ -162,6 +167,8 @@ class Session:
         """Whether it has control (neko: is host)."""
         self.last_input = float("-inf")
         """When it last sent input (whether it had control or not): seconds of `time.monotonic`."""
+        self.cursor_trail: deque[tuple[int, int]] = deque(maxlen=CURSOR_TRAIL)
+        """Where its pointer was lately, px, while it did not control and may show that."""
 
     @property
     def is_connected(self) -> bool:

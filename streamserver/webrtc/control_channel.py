@@ -126,6 +126,8 @@ class ControlChannel:
         self._session.last_input = now
         if self._session.is_controller:
             self._act(message)
+        elif isinstance(message, Move) and self._session.profile.sends_inactive_cursor:
+            self._session.cursor_trail.append((message.x, message.y))
 
     def _act(self, message: ControlMessage) -> None:
         device = self._desktop.input

@@ -17,6 +17,7 @@ from streamserver.websocket.broadcast import Broadcaster
 from streamserver.websocket.client import Client, Room
 from streamserver.websocket.endpoint import WebSocketEndpoint
 from streamserver.websocket.handlers import make_table
+from streamserver.websocket.inactive_cursors import InactiveCursors
 from streamserver.websocket.messages import ClientMessage, Payload
 from streamserver.websocket.metrics import WebSocketMetrics
 from streamserver.websocket.ports import DesktopPort, WebRTCPort
@@ -52,6 +53,7 @@ class WebSocketManager:
         self._broadcaster = Broadcaster(
             sessions, desktop, webrtc, screencast=settings.capture.screencast.enabled
         )
+        self._cursors = InactiveCursors(sessions)
         self._table = make_table(self._screen)
         self._plugin_handlers: list[PluginHandler] = []
         self._heart: asyncio.Task[None] | None = None
@@ -61,6 +63,7 @@ class WebSocketManager:
     async def start(self) -> None:
         """Begin to tell clients what happens."""
         self._broadcaster.attach()
+        self._cursors.start()
         self._forget_screen = self._room.desktop.on_screen_changed.subscribe(self._screen.changed)
         self._heart = asyncio.create_task(self._beat(), name="websocket heartbeat")
 
@@ -70,6 +73,7 @@ class WebSocketManager:
             self._heart.cancel()
             await asyncio.wait({self._heart})
             self._heart = None
+        await self._cursors.stop()
         if self._forget_screen is not None:
             self._forget_screen()
             self._forget_screen = None

@@ -59,6 +59,7 @@ SERVER_EVENTS = frozenset(
         "session/deleted",
         "session/profile",
         "session/state",
+        "session/cursors",
         "browser/state",
         "control/host",
         "control/request",
