@@ -226,7 +226,7 @@ async def test_signalling(room: Room) -> None:
         "payload": {
             "sdp": "v=0 offer",
             "iceservers": [{"urls": ["stun:stun.example"]}],
-            "video": {"disabled": False, "id": "main", "video": "main", "auto": False},
+            "video": {"disabled": False, "id": "main", "video": "main", "auto": False, "paused": False},
             "audio": {"disabled": True},
         },
     }
