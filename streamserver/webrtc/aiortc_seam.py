@@ -19,7 +19,7 @@ from aiortc import RTCPeerConnection, RTCRtpSender
 from aiortc.rtcdtlstransport import SRTP_PROFILES, RTCDtlsTransport, State
 from aiortc.rtcicetransport import RTCIceParameters
 from aiortc.rtcrtpparameters import RTCRtpSendParameters
-from aiortc.rtp import AnyRtcpPacket
+from aiortc.rtp import RTCP_PSFB_FIR, AnyRtcpPacket, RtcpPsfbPacket
 from pylibsrtp._binding import ffi, lib
 
 from .chunks import MAX_SEGMENTS, Chunk, number
@@ -52,9 +52,11 @@ def verify() -> None:
     wanted: dict[object, tuple[str, ...]] = {
         ice: ("_connection", "_recv", "_send"),
         ice.iceGatherer: ("_connection", "getLocalParameters"),
-        dtls: ("_task", "_state", "_ssl", "_tx_srtp", "_register_rtp_sender", "_unregister_rtp_sender"),
+        dtls: ("_task", "_state", "_ssl", "_tx_srtp", "_rtp_router"),
+        type(dtls): ("_register_rtp_sender", "_unregister_rtp_sender"),
+        dtls._rtp_router: ("route_rtcp", "senders"),
         pc.sctp: ("_advertised_rwnd", "_sack_misordered"),
-        sender: ("_handle_rtcp_packet", "_ssrc", "send", "stop"),
+        sender: ("_handle_rtcp_packet", "_ssrc", "_rtx_ssrc", "send", "stop"),
         pylibsrtp.Session(): ("_srtp",),
         Connection(ice_controlling=False): ("_nominated", "_protocols"),
         lib: ("srtp_protect",),
@@ -97,6 +99,24 @@ def attach(pc: RTCPeerConnection, connection: ViewerConnection) -> None:
         )
 
     gatherer.getLocalParameters = local_parameters
+    _route_fir(dtls)
+
+
+def _route_fir(dtls: RTCDtlsTransport) -> None:
+    """Let FIR reach its senders: it names them in its body, and nobody in its header (RFC 5104 §4.3.1)."""
+    router = dtls._rtp_router
+    route = router.route_rtcp
+
+    def route_rtcp(packet: AnyRtcpPacket) -> set[object]:
+        recipients: set[object] = set(route(packet))
+        if isinstance(packet, RtcpPsfbPacket) and packet.fmt == RTCP_PSFB_FIR:
+            for start in range(0, len(packet.fci) - 7, 8):
+                sender = router.senders.get(int.from_bytes(packet.fci[start : start + 4], "big"))
+                if sender is not None:
+                    recipients.add(sender)
+        return recipients
+
+    _set(router, "route_rtcp", route_rtcp)
 
 
 def selected_pair(connection: Connection) -> CandidatePair | None:
@@ -169,13 +189,18 @@ def sctp_abuse(pc: RTCPeerConnection) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Negotiated:
-    """What aiortc and the viewer agreed on for one sender. `extensions`: ids of header extensions by URI."""
+    """What aiortc and the viewer agreed on for one sender.
+
+    `extensions`: ids of header extensions by URI. `rtx`: SSRC and payload type for packets that are sent
+    again, None where the viewer knows no RTX.
+    """
 
     ssrc: int
     payload_type: int
     mid: str
     cname: str
     extensions: Mapping[str, int]
+    rtx: tuple[int, int] | None = None
 
 
 class MediaSender(Protocol):
@@ -205,8 +230,16 @@ def take_over(sender: RTCRtpSender, media: MediaSender) -> None:
         ids = {extension.uri: extension.id for extension in parameters.headerExtensions}
         payload_type = parameters.codecs[0].payloadType
         assert payload_type is not None, "aiortc starts a sender after it negotiated a codec"
+        rtx = [
+            (sender._rtx_ssrc, codec.payloadType)
+            for codec in parameters.codecs
+            if codec.name.lower() == "rtx"
+            and codec.parameters.get("apt") == payload_type
+            and codec.payloadType is not None
+        ]
+        cname = parameters.rtcp.cname or ""
         negotiated = Negotiated(
-            sender._ssrc, payload_type, parameters.muxId, parameters.rtcp.cname or "", ids
+            sender._ssrc, payload_type, parameters.muxId, cname, ids, rtx[0] if rtx else None
         )
         media.start(negotiated, OutgoingSrtp(transport))
 

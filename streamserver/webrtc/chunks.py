@@ -122,6 +122,25 @@ def lay_out(payloads: list[bytes], layout: Layout, *, marked: bool) -> list[Chun
     return chunks
 
 
+def retransmission(chunk: Chunk, index: int, sequence: int, payload_type: int) -> Chunk:
+    """Return one packet as a stream of retransmissions has it: its number before its payload (RFC 4588 §4).
+
+    Args:
+        chunk: that it was in.
+        index: which one it is.
+        sequence: the number it had.
+        payload_type: of the retransmissions.
+    """
+    offset, length = chunk.places[index]
+    packet = chunk.template[offset : offset + chunk.stride]
+    header = 12
+    if packet[0] & _EXTENDED:
+        header += 4 + 4 * int.from_bytes(packet[14:16], "big")
+    start = bytes((packet[0], packet[1] & _MARKER | payload_type))
+    again = start + packet[2:header] + struct.pack("!H", sequence & 0xFFFF) + packet[header:]
+    return Chunk(again, ((0, length + 2),), len(again), chunk.timed, length + 2 - header)
+
+
 def number(
     buffer: memoryview, chunk: Chunk, sequence: int, timestamp: int, ssrc: int, send_time: int
 ) -> None:

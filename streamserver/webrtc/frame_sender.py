@@ -22,7 +22,15 @@ from streamserver.capture.frames import AUDIO_CLOCK_RATE, VIDEO_CLOCK_RATE, Enco
 from streamserver.capture.stream import MediaKind, MediaStream
 
 from .aiortc_seam import Negotiated, OutgoingSrtp
-from .chunks import ABS_SEND_TIME_URI, MAX_SEGMENTS, MID_URI, Chunk, Layout, send_time
+from .chunks import (
+    ABS_SEND_TIME_URI,
+    MAX_SEGMENTS,
+    MID_URI,
+    Chunk,
+    Layout,
+    retransmission,
+    send_time,
+)
 from .congestion import Observation
 from .fan_out import FanOut
 from .flow import Flow
@@ -36,6 +44,9 @@ QUEUE_LIMIT: dict[MediaKind, int] = {"video": 12, "audio": 25}
 
 RESEND_RATE, RESEND_BURST = 500.0, 300
 """Lost packets sent again per second: more than a usual stream has, and no lever for one who asks for all."""
+
+KEYFRAME_RATE, KEYFRAME_BURST = 1.0, 4
+"""Key frames that one viewer may ask for per second: everybody gets them."""
 
 _CLOCK_RATE: dict[MediaKind, int] = {"video": VIDEO_CLOCK_RATE, "audio": AUDIO_CLOCK_RATE}
 _CNAME = 1
@@ -98,9 +109,12 @@ class FrameSender:
         # in the lower half: the first wrap must not come before the viewer knows the stream (RFC 3711 §3.3.1)
         self._sequence = secrets.randbelow(1 << 15)
         self._offset = secrets.randbits(32)
+        self._rtx: tuple[int, int] | None = None
+        self._rtx_sequence = secrets.randbelow(1 << 15)
         self._queue: deque[_Queued] = deque()
         self._history = History()
         self._resending = RateLimit(RESEND_RATE, RESEND_BURST, time.monotonic())
+        self._keyframes = RateLimit(KEYFRAME_RATE, KEYFRAME_BURST, time.monotonic())
         self._latest: EncodedFrame | None = None
         self._packet_count = 0
         self._octet_count = 0
@@ -111,6 +125,7 @@ class FrameSender:
         """Begin to send as was negotiated, once the flow is ready."""
         self._srtp = srtp
         self._ssrc = negotiated.ssrc
+        self._rtx = negotiated.rtx
         self._layout = Layout(
             negotiated.payload_type,
             srtp.trailer,
@@ -146,7 +161,8 @@ class FrameSender:
     def _act_on(self, packet: AnyRtcpPacket) -> None:
         if wants_keyframe(packet):
             self.reports.keyframe_requests += 1
-            self.flow.request_keyframe()
+            if self._keyframes.allow(time.monotonic()):
+                self.flow.request_keyframe()
         elif lost := missing(packet):
             self.reports.nacks += len(lost)
             self._resend(lost)
@@ -259,7 +275,7 @@ class FrameSender:
         return True
 
     def _resend(self, lost: list[int]) -> None:
-        """Send packets again as they were: the same bytes, since the cipher must not meet a number twice."""
+        """Send packets again, in a stream of retransmissions where the viewer knows that."""
         if self._srtp is None:
             return
         now = time.monotonic()
@@ -269,12 +285,24 @@ class FrameSender:
             found = self._history.find(number)
             if found is None:
                 continue
-            sent, index = found
-            data = self._srtp.protect(
-                sent.chunk.single(index), sent.sequence + index, sent.timestamp, self._ssrc, sent.send_time
-            )
+            data = self._again(self._srtp, *found)
             if data is not None and self._connection.send_now(bytes(data)):
                 self.resent += 1
+                self.pacer.spend(len(data))
+
+    def _again(self, srtp: OutgoingSrtp, sent: Sent, index: int) -> memoryview | None:
+        """Return a packet encrypted once more; None if it is too old.
+
+        Without RTX it is the same bytes as before: the cipher must not meet one number with two contents.
+        """
+        sequence = sent.sequence + index
+        if self._rtx is None:
+            packet = sent.chunk.single(index)
+            return srtp.protect(packet, sequence, sent.timestamp, self._ssrc, sent.send_time)
+        ssrc, payload_type = self._rtx
+        packet = retransmission(sent.chunk, index, sequence, payload_type)
+        self._rtx_sequence += 1
+        return srtp.protect(packet, self._rtx_sequence, sent.timestamp, ssrc, send_time(time.time()))
 
     def _make_room(self, frame: EncodedFrame) -> bool:
         """Drop what is late: old sound, or the picture up to the next key frame. False: this frame too."""

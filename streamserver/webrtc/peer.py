@@ -20,7 +20,15 @@ from .control_channel import LABEL, ControlChannel
 from .errors import SignalError
 from .fan_out import FanOut
 from .frame_sender import FrameSender
-from .session_description import H264, OPUS, RemoteDescription, complete_answer, complete_offer, read_remote
+from .session_description import (
+    H264,
+    OPUS,
+    RTX,
+    RemoteDescription,
+    complete_answer,
+    complete_offer,
+    read_remote,
+)
 from .signaling import AudioRequest, AudioStatus, VideoRequest, VideoStatus
 from .surroundings import CaptureLike, DesktopLike
 from .video_quality import VideoQuality
@@ -244,9 +252,9 @@ class Peer:
 
     def _build_connection(self) -> RTCPeerConnection:
         pc = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
-        for sender, codec in ((self.audio, OPUS), (self.video, H264)):
+        for sender, codecs in ((self.audio, [OPUS]), (self.video, [H264, RTX])):
             transceiver = pc.addTransceiver(sender.kind, direction="sendonly")
-            transceiver.setCodecPreferences([codec])
+            transceiver.setCodecPreferences(codecs)
             seam.take_over(transceiver.sender, sender)
         return pc
 

@@ -26,9 +26,13 @@ H264 = RTCRtpCodecCapability(
     clockRate=90_000,
     parameters={"level-asymmetry-allowed": "1", "packetization-mode": "1", "profile-level-id": "42e01f"},
 )
+RTX = RTCRtpCodecCapability(mimeType="video/rtx", clockRate=90_000)
+"""Lost packets sent again in a stream of their own (RFC 4588)."""
+
 OPUS = RTCRtpCodecCapability(mimeType="audio/opus", clockRate=48_000, channels=2)
 
 H264_PAYLOAD_TYPE = 102
+RTX_PAYLOAD_TYPE = 103
 OPUS_PAYLOAD_TYPE = 111
 _OPUS_PARAMETERS: dict[str, int | str | None] = {"useinbandfec": "1", "stereo": "1"}
 
@@ -49,7 +53,7 @@ def complete_offer(sdp: str) -> str:
     for media in description.media:
         if media.kind == "video":
             _use_payload_type(media, H264_PAYLOAD_TYPE)
-            for codec in media.rtp.codecs:
+            for codec in (codec for codec in media.rtp.codecs if not _is_rtx(codec)):
                 codec.rtcpFeedback.append(RTCRtcpFeedback(type="ccm", parameter="fir"))
             media.rtp.headerExtensions.append(
                 RTCRtpHeaderExtensionParameters(id=PLAYOUT_DELAY_ID, uri=PLAYOUT_DELAY_URI)
@@ -77,10 +81,17 @@ def _name_stream(media: MediaDescription) -> None:
 
 
 def _use_payload_type(media: MediaDescription, payload_type: int) -> None:
-    codec: RTCRtpCodecParameters
-    (codec,) = media.rtp.codecs  # setCodecPreferences left one
-    codec.payloadType = payload_type
-    media.fmt = [payload_type]
+    for codec in media.rtp.codecs:  # setCodecPreferences left one, and its retransmissions
+        if _is_rtx(codec):
+            codec.payloadType = RTX_PAYLOAD_TYPE
+            codec.parameters = {"apt": payload_type}
+        else:
+            codec.payloadType = payload_type
+    media.fmt = [codec.payloadType for codec in media.rtp.codecs]
+
+
+def _is_rtx(codec: RTCRtpCodecParameters) -> bool:
+    return bool(codec.name.lower() == "rtx")
 
 
 @dataclass(frozen=True, slots=True)

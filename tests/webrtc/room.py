@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import fractions
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -92,7 +93,8 @@ class HandStream:
 class SyntheticVideo(HandStream):
     """A picture, dark on the left and ever brighter on the right, encoded as capture does it.
 
-    `age`: seconds before its sending that a frame was captured.
+    `age`: seconds before its sending that a frame was captured. `noise`: show some in the upper part, so that
+    frames have many packets.
     """
 
     def __init__(
@@ -100,6 +102,7 @@ class SyntheticVideo(HandStream):
     ) -> None:
         super().__init__(stream_id, bitrate=bitrate)
         self.age = 0.0
+        self.noise = False
         self._size = (width, height)
         encoder = av.CodecContext.create("libx264", "w")
         assert isinstance(encoder, av.VideoCodecContext)
@@ -131,6 +134,8 @@ class SyntheticVideo(HandStream):
         picture = np.full((height * 3 // 2, width), 128, dtype=np.uint8)
         picture[:height, : width // 2] = DARK
         picture[:height, width // 2 :] = BRIGHT + number % 32
+        if self.noise:
+            picture[: height // 4] = np.random.randint(16, 235, (height // 4, width), dtype=np.uint8)
         frame = av.VideoFrame.from_ndarray(picture, format="yuv420p")
         frame.pts = number
         if self.wants_keyframe:
@@ -234,11 +239,15 @@ class Room:
         )
         return self.sessions.create(name, profile)[0]
 
-    async def viewer(self, session: Session, *, video: VideoRequest | None = None) -> Viewer:
-        """Connect aiortc's client and wait for its data channel."""
+    async def viewer(
+        self, session: Session, *, video: VideoRequest | None = None, without: tuple[str, ...] = ()
+    ) -> Viewer:
+        """Connect aiortc's client, which does not know the payload types in `without`, and wait for its data
+        channel.
+        """
         provide = await self.manager.create_peer(session, video or VideoRequest(), AudioRequest())
         viewer = Viewer(session, provide)
-        await viewer.answer(provide.sdp)
+        await viewer.answer(provide.sdp, without)
         await until(lambda: viewer.channel is not None, within=10, what="the data channel is open")
         return viewer
 
@@ -300,11 +309,15 @@ class Viewer:
     def peer(self) -> Peer:
         return peer_of(self.session)
 
-    async def answer(self, offer: str) -> None:
+    async def answer(self, offer: str, without: tuple[str, ...] = ()) -> None:
         await self.pc.setRemoteDescription(RTCSessionDescription(offer, "offer"))
         self._watch_packets()
         await self.pc.setLocalDescription(await self.pc.createAnswer())
-        await self.peer.set_answer(self.pc.localDescription.sdp)
+        sdp = self.pc.localDescription.sdp
+        for payload_type in without:
+            sdp = re.sub(rf"(?m)^(m=.*?) {payload_type}\b", r"\1", sdp)
+            sdp = re.sub(rf"(?m)^a=(rtpmap|fmtp|rtcp-fb):{payload_type} .*\r\n", "", sdp)
+        await self.peer.set_answer(sdp)
 
     def send(self, message: ControlMessage) -> None:
         assert self.channel is not None

@@ -15,7 +15,7 @@ from streamserver.config.media_settings import WebRTCSettings
 from tests.network import Namespace
 from tests.waiting import until
 from tests.webrtc.browser import look, open_page, watch
-from tests.webrtc.room import DARK, Room, lite, open_room, peer_of
+from tests.webrtc.room import DARK, Room, SyntheticVideo, lite, open_room, peer_of
 
 
 @pytest.fixture
@@ -175,3 +175,30 @@ async def test_a_browser_on_this_machine_may_use_ipv6(page: Page) -> None:
     async with open_room(WebRTCSettings(udpmux=0, nat1to1=("::1",))) as room:
         await watch(room, page, "bob")
         assert (await look(page, "bob", 5))["size"] == [320, 240]
+
+
+async def test_what_the_network_loses_comes_again_by_rtx() -> None:
+    """The browser's host loses every tenth packet that comes."""
+    with Namespace() as host:
+        rules = "add table inet f; add chain inet f in { type filter hook input priority 0; }; "
+        rules += "add rule inet f in meta l4proto udp meta length > 300 numgen random mod 10 == 0 drop"
+        async with (
+            open_room(WebRTCSettings(udpmux=0, nat1to1=(host.gateway,))) as room,
+            open_page(["ip", "netns", "exec", host.name]) as page,
+        ):
+            await watch(room, page, "bob")
+            await look(page, "bob", 5)
+            subprocess.run(["ip", "netns", "exec", host.name, "nft", rules], check=True)
+            assert isinstance(room.video, SyntheticVideo)
+            room.video.noise = True  # large frames: many packets
+            session = room.sessions.get("bob")
+            assert session is not None
+            await until(lambda: peer_of(session).video.resent > 20, within=20, what="packets are sent again")
+            restored = await page.evaluate(
+                """async () => {
+                    const all = [...(await window.bob.pc.getStats()).values()];
+                    return all.find((e) => e.type === "inbound-rtp" && e.kind ===
+                    "video").retransmittedPacketsReceived;
+                }"""
+            )
+            assert restored > 10

@@ -27,6 +27,7 @@ from aiortc.rtp import (
     RtcpSdesPacket,
     RtcpSrPacket,
     RtpPacket,
+    unwrap_rtx,
 )
 
 from streamserver.capture.frames import EncodedFrame
@@ -34,7 +35,7 @@ from streamserver.capture.stream import MediaKind
 from streamserver.webrtc.aiortc_seam import Negotiated, OutgoingSrtp
 from streamserver.webrtc.chunks import ABS_SEND_TIME_URI, MAX_SEGMENTS, MID_URI
 from streamserver.webrtc.fan_out import FanOut
-from streamserver.webrtc.frame_sender import QUEUE_LIMIT, RESEND_BURST, FrameSender
+from streamserver.webrtc.frame_sender import KEYFRAME_BURST, QUEUE_LIMIT, RESEND_BURST, FrameSender
 from streamserver.webrtc.payloads import MAX_PAYLOAD, nal_units
 from tests.waiting import until
 from tests.webrtc.room import HandStream
@@ -73,7 +74,13 @@ class Wire:
 class Viewer:
     """A sender, its stream, and the viewer's end of SRTP."""
 
-    def __init__(self, fan_out: FanOut, kind: MediaKind = "video", profile: bytes = GCM) -> None:
+    def __init__(
+        self,
+        fan_out: FanOut,
+        kind: MediaKind = "video",
+        profile: bytes = GCM,
+        rtx: tuple[int, int] | None = None,
+    ) -> None:
         self.stream = HandStream(kind=kind)
         self.wire = Wire()
         self.sender = FrameSender(kind, self.stream, self.wire, fan_out)
@@ -87,7 +94,7 @@ class Viewer:
         ssl = SimpleNamespace(get_selected_srtp_profile=lambda: profile)
         dtls = SimpleNamespace(_ssl=ssl, _tx_srtp=pylibsrtp.Session(outgoing))
         uris = {MID_URI: 1, ABS_SEND_TIME_URI: 3}
-        negotiated = Negotiated(SSRC, 102, "1", "catnap", uris)
+        negotiated = Negotiated(SSRC, 102, "1", "catnap", uris, rtx)
         self.sender.start(negotiated, OutgoingSrtp(cast("RTCDtlsTransport", dtls)))
         self.sender.flow.set_ready()
 
@@ -222,6 +229,31 @@ async def test_lost_packets_are_sent_again_as_they_were(fan_out: FanOut) -> None
     assert numbers(viewer.rtp()[-1:]) == [99], "the stream goes on behind it"
 
 
+async def test_where_the_viewer_knows_rtx_lost_packets_come_in_a_stream_of_their_own(fan_out: FanOut) -> None:
+    viewer = Viewer(fan_out, rtx=(SSRC + 1, 103))
+    for number in range(30):
+        viewer.stream.deliver(frame(number, keyframe=number == 0, size=3 * MAX_PAYLOAD))
+    sent = viewer.rtp()
+    wanted = [sent[0], sent[17], sent[-1]]
+    numbers_lost = [packet.sequence_number for packet in wanted]
+    viewer.sender.rtcp_received(RtcpRtpfbPacket(RTCP_RTPFB_NACK, 1, SSRC, numbers_lost))
+    viewer.sender.rtcp_received(RtcpRtpfbPacket(RTCP_RTPFB_NACK, 1, SSRC, numbers_lost[:1]))
+    again = viewer.rtp()
+    assert {(packet.ssrc, packet.payload_type) for packet in again} == {(SSRC + 1, 103)}
+    first = again[0].sequence_number
+    assert [packet.sequence_number - first for packet in again] == [0, 1, 2, 3]
+    restored = [unwrap_rtx(packet, 102, SSRC) for packet in again]
+
+    def content(packet: RtpPacket) -> tuple[int, int, bool, bytes]:
+        return packet.sequence_number, packet.timestamp, bool(packet.marker), packet.payload
+
+    assert [content(packet) for packet in restored] == [content(packet) for packet in [*wanted, wanted[0]]]
+    assert viewer.sender.resent == 4
+    viewer.stream.deliver(frame(99))
+    (packet,) = viewer.rtp()
+    assert packet.sequence_number == (sent[-1].sequence_number + 1) % 65536, "the stream has no gap"
+
+
 async def test_asking_for_everything_again_has_an_end(fan_out: FanOut) -> None:
     viewer = Viewer(fan_out)
     viewer.stream.deliver(frame(0, keyframe=True))
@@ -235,6 +267,16 @@ async def test_a_wish_for_a_key_frame_reaches_the_stream(fan_out: FanOut, fmt: i
     viewer = Viewer(fan_out)
     viewer.sender.rtcp_received(RtcpPsfbPacket(fmt, 1, SSRC))
     assert viewer.stream.keyframe_requests == viewer.sender.reports.keyframe_requests == 1
+
+
+async def test_a_viewer_that_always_wants_key_frames_gets_few(fan_out: FanOut) -> None:
+    greedy, modest = Viewer(fan_out), Viewer(fan_out)
+    for _ in range(1000):
+        greedy.sender.rtcp_received(RtcpPsfbPacket(RTCP_PSFB_PLI, 1, SSRC))
+    modest.sender.rtcp_received(RtcpPsfbPacket(RTCP_PSFB_PLI, 1, SSRC))
+    assert greedy.stream.keyframe_requests <= KEYFRAME_BURST + 1
+    assert greedy.sender.reports.keyframe_requests == 1000
+    assert modest.stream.keyframe_requests == 1
 
 
 @pytest.mark.parametrize("obstacle", ["writable", "takes"])

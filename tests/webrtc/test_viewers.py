@@ -13,7 +13,7 @@ import aioice.ice
 import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.rtcsctptransport import DataChunk
-from aiortc.rtp import RtcpPacket, RtcpSrPacket, unpack_header_extensions
+from aiortc.rtp import RTCP_PSFB_FIR, RtcpPacket, RtcpPsfbPacket, RtcpSrPacket, unpack_header_extensions
 
 from streamserver.capture.frames import AUDIO_CLOCK_RATE, VIDEO_CLOCK_RATE
 from streamserver.config.media_settings import WebRTCSettings
@@ -70,11 +70,14 @@ async def test_the_offer_is_neko_s(room: Room) -> None:
     assert [line for line in lines if line.startswith("a=rtpmap")] == [
         "a=rtpmap:111 opus/48000/2",
         "a=rtpmap:102 H264/90000",
+        "a=rtpmap:103 rtx/90000",
     ]
     assert [line for line in lines if line.startswith("a=fmtp")] == [
         "a=fmtp:111 useinbandfec=1;stereo=1",
         "a=fmtp:102 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f",
+        "a=fmtp:103 apt=102",
     ]
+    assert sum(line.startswith("a=ssrc-group:FID ") for line in lines) == 1
     assert "a=ice-lite" in lines
     assert sum(line == "a=setup:actpass" for line in lines) == 3
     assert f"127.0.0.1 {room.manager.port} typ host" in provide.sdp
@@ -158,12 +161,16 @@ async def test_a_fast_mouse_is_shown_at_a_bounded_rate(room: Room) -> None:
         await viewer.close()
 
 
-async def test_lost_packets_are_sent_again(room: Room) -> None:
+@pytest.mark.parametrize("rtx", [True, False])
+async def test_lost_packets_are_sent_again(room: Room, rtx: bool) -> None:
     bob = room.session("bob")
-    viewer = await room.viewer(bob)
+    viewer = await room.viewer(bob, without=() if rtx else ("103",))
     seen: Counter[bytes] = Counter()
+    again: list[bytes] = []
 
     def lose(packet: bytes) -> bool:
+        if packet[0] >= 128 and packet[1] & 0x7F == 103:
+            again.append(packet)
         if packet[0] < 128 or packet[1] & 0x7F != 102:
             return False
         sequence = packet[2:4]
@@ -171,7 +178,12 @@ async def test_lost_packets_are_sent_again(room: Room) -> None:
         return sequence[1] % 8 == 3 and seen[sequence] == 1
 
     viewer.lose = lose
-    await until(lambda: sum(count > 1 for count in seen.values()) >= 3, within=15, what="packets come again")
+    await until(
+        lambda: len(again) >= 3 if rtx else sum(count > 1 for count in seen.values()) >= 3,
+        within=15,
+        what="packets come again",
+    )
+    assert bool(again) == rtx
     nacks = room.metric("neko_webrtc_transport_layer_nacks", session_id="bob")
     assert nacks is not None
     assert nacks >= 3
@@ -208,6 +220,19 @@ async def test_a_viewer_that_cannot_decode_gets_a_key_frame_for_all(room: Room) 
     await receiver._send_rtcp_pli(ssrc)
     video = room.video
     await until(lambda: video.keyframe_requests == 1, within=5, what="the stream is asked")
+    await viewer.close()
+
+
+async def test_a_full_intra_request_names_its_sender_in_its_body(room: Room) -> None:
+    viewer = await room.viewer(room.session("bob"))
+    await until(lambda: viewer.pictures, within=10, what="the picture is there")
+    transport = viewer.pc.getTransceivers()[1].receiver.transport
+    (ssrc,) = {struct.unpack_from("!I", packet, 8)[0] for packet in viewer.rtp if packet[1] & 0x7F == 102}
+    for named in (ssrc + 1, ssrc):
+        fci = struct.pack("!IBBH", named & 0xFFFFFFFF, 1, 0, 0)
+        await transport._send_rtp(bytes(RtcpPsfbPacket(RTCP_PSFB_FIR, 1, 0, fci)))
+    await until(lambda: room.video.keyframe_requests, within=5, what="the stream is asked")
+    assert viewer.peer.video.reports.keyframe_requests == 1
     await viewer.close()
 
 
