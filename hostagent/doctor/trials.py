@@ -80,7 +80,7 @@ def user_namespaces() -> Finding:
         return Finding(name, True, "an ordinary user may make user namespaces", need="better with")
     return Finding(
         name, False, f"an ordinary user may not make user namespaces: {refusal}",
-        "sysctl -w user.max_user_namespaces=15000, and kernel.apparmor_restrict_unprivileged_userns=0 if it exists",
+        "sysctl -w user.max_user_namespaces=15000; on Ubuntu kernel.apparmor_restrict_unprivileged_userns=0",
         "better with",
     )  # fmt: skip
 

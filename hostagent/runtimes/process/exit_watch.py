@@ -14,18 +14,24 @@ from hostagent.runtimes.process.stamp import is_running
 class ExitWatch:
     """Watches one process until it has ended."""
 
-    def __init__(self, stamp: ProcessStamp, on_end: Callable[[int | None], None]) -> None:
+    def __init__(self, stamp: ProcessStamp) -> None:
         self.stamp = stamp
         self.ended = asyncio.Event()
         self.status: int | None = None
         """As `waitstatus_to_exitcode` gives it (negative for a signal); None when it cannot be known."""
-        self._on_end = on_end
+        self._on_end: Callable[[int | None], None] | None = None
         self._loop = asyncio.get_running_loop()
         self._pidfd: int | None = os.pidfd_open(stamp.pid)
         if not is_running(stamp):  # the number went to another between looking and opening
             self.close()
             raise ProcessLookupError(f"process {stamp.pid} is not the one it was")
         self._loop.add_reader(self._pidfd, self._end)
+
+    def on_end(self, callback: Callable[[int | None], None]) -> None:
+        """Call back on the loop with the status, also when it has ended already."""
+        self._on_end = callback
+        if self.ended.is_set():
+            self._loop.call_soon(callback, self.status)
 
     def signal(self, number: int) -> None:
         """Send a signal; nothing happens when it has ended."""
@@ -46,7 +52,8 @@ class ExitWatch:
         self.status = _status(self._pidfd)
         self.close()
         self.ended.set()
-        self._on_end(self.status)
+        if self._on_end is not None:
+            self._on_end(self.status)
 
 
 def _status(pidfd: int) -> int | None:

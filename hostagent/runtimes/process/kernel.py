@@ -30,9 +30,7 @@ _MNT_DETACH = 0x2
 _AT_FDCWD = -100
 _OPEN_TREE_CLONE = 0x1
 _MOVE_MOUNT_F_EMPTY_PATH = 0x4
-_PR_CAPBSET_DROP = 24
 _PR_SET_NO_NEW_PRIVS = 38
-_LAST_CAPABILITY = Path("/proc/sys/kernel/cap_last_cap")
 
 _NUMBERS = {
     "x86_64": {"clone": 56, "pivot_root": 155},
@@ -140,8 +138,6 @@ def set_host_name(name: str) -> None:
 
 def give_up_privileges() -> None:
     """Let no program started from here gain a right by setuid or file capabilities (no_new_privs)."""
-    for capability in range(int(_LAST_CAPABILITY.read_text()) + 1):
-        _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)  # refused without CAP_SETPCAP; a second line
     _call("no_new_privs", _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 
 

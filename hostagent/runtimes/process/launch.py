@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import sys
 import sysconfig
 from collections.abc import Iterable
@@ -12,9 +13,10 @@ from pathlib import Path
 
 import hostagent
 from hostagent.errors import BadRequestError, HostError
-from hostagent.instances.model import InstanceSpec, ProcessStamp
+from hostagent.instances.model import InstanceSpec
 from hostagent.runtimes.contract import LaunchPlan
 from hostagent.runtimes.process.accounts import Account, account_of, files_for
+from hostagent.runtimes.process.exit_watch import ExitWatch
 from hostagent.runtimes.process.launch_order import HOME, LaunchOrder
 from hostagent.runtimes.process.launcher import GO
 from hostagent.runtimes.process.output_log import log_of
@@ -23,6 +25,7 @@ from hostagent.runtimes.process.stamp import stamp_of
 DEADLINE = 30.0
 """Seconds until the command must have been started; it takes a tenth of one."""
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+END_DEADLINE = 2.0
 _TREE = Path(hostagent.__file__).parent.parent
 _MODULE = "hostagent.runtimes.process.launcher"
 
@@ -84,8 +87,8 @@ def _code_of(command: str, path: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((sys.prefix, sysconfig.get_path("purelib"), str(_TREE))))
 
 
-async def launch(order: LaunchOrder) -> ProcessStamp:
-    """Start the command and return process 1 of the instance.
+async def launch(order: LaunchOrder) -> ExitWatch:
+    """Start the command; return the watch over process 1 of the instance, which may have ended already.
 
     Raises:
         BadRequestError: the instance's user cannot start it, with what to do.
@@ -99,48 +102,82 @@ async def launch(order: LaunchOrder) -> ProcessStamp:
     assert launcher.stdin
     assert launcher.stdout
     assert launcher.stderr
+    talk = _Conversation(launcher.stdin, launcher.stdout, launcher.stderr)
     try:
         async with asyncio.timeout(DEADLINE):
-            return await _converse(order, launcher.stdin, launcher.stdout, launcher.stderr)
-    except TimeoutError:
-        raise HostError(f"the instance was not started within {DEADLINE:g} s") from None
-    finally:
-        launcher.stdin.close()
+            return await talk.start(order)
+    except (TimeoutError, asyncio.CancelledError) as error:
         with contextlib.suppress(ProcessLookupError):
             launcher.kill()
-        await launcher.wait()
+        if isinstance(error, TimeoutError):
+            raise HostError(f"the instance was not started within {DEADLINE:g} s") from None
+        raise
+    finally:
+        launcher.stdin.close()
+        with contextlib.suppress(TimeoutError):  # without `go` process 1 ends, too, and lets go of the pipes
+            async with asyncio.timeout(END_DEADLINE):
+                await asyncio.gather(launcher.wait(), launcher.stdout.read(), launcher.stderr.read())
+                await talk.end_unless_started()
 
 
-async def _converse(
-    order: LaunchOrder,
-    orders: asyncio.StreamWriter,
-    answers: asyncio.StreamReader,
-    errors: asyncio.StreamReader,
-) -> ProcessStamp:
-    orders.write(order.to_json())
-    await orders.drain()
-    pid: int | None = None
-    ready = False
-    while not (pid and ready):
-        line = await answers.readline()
-        if not line:
-            raise HostError(f"the launcher ended silently: {(await errors.read())[-500:].decode()!r}")
-        answer = _accepted(line)
-        pid = int(str(answer["pid"])) if "pid" in answer else pid
-        ready = ready or "ready" in answer
-    orders.write(GO)
-    await orders.drain()
-    if rest := await answers.read():  # the end of file comes with the exec
-        _accepted(rest)
-    stamp = stamp_of(pid)
-    if stamp is None:
-        raise HostError(f"{order.command[0]} ended as soon as it was started: see the instance's log")
-    return stamp
+class _Conversation:
+    """What is said between the agent and one launcher, and the process that comes of it."""
 
+    def __init__(
+        self, orders: asyncio.StreamWriter, answers: asyncio.StreamReader, errors: asyncio.StreamReader
+    ) -> None:
+        self._orders = orders
+        self._answers = answers
+        self._errors = errors
+        self._pid: int | None = None
+        self._watch: ExitWatch | None = None
+        self._is_started = False
 
-def _accepted(line: bytes) -> dict[str, object]:
-    answer: dict[str, object] = json.loads(line)
-    if "error" in answer:
-        kind = BadRequestError if answer.get("callers_fault") else HostError
-        raise kind(f"the instance cannot be started: {answer['error']}")
-    return answer
+    async def start(self, order: LaunchOrder) -> ExitWatch:
+        self._orders.write(order.to_json())
+        await self._orders.drain()
+        ready = False
+        while self._pid is None or not ready:
+            line = await self._answers.readline()
+            if not line:
+                raise HostError(
+                    f"the launcher ended silently: {(await self._errors.read())[-500:].decode()!r}"
+                )
+            answer = self._accepted(line)
+            ready = ready or "ready" in answer
+        # it waits for us: watched from before its first instruction, however soon it ends
+        stamp = stamp_of(self._pid)
+        if stamp is None:
+            raise HostError("process 1 of the instance was killed before it was told to go on")
+        self._watch = ExitWatch(stamp)
+        self._orders.write(GO)
+        await self._orders.drain()
+        if rest := await self._answers.read():  # the end of file comes with the exec
+            self._accepted(rest)
+        self._is_started = True
+        return self._watch
+
+    def _accepted(self, line: bytes) -> dict[str, object]:
+        answer: dict[str, object] = json.loads(line)
+        if "pid" in answer:
+            self._pid = int(str(answer["pid"]))
+        if "error" in answer:
+            kind = BadRequestError if answer.get("callers_fault") else HostError
+            raise kind(f"the instance cannot be started: {answer['error']}")
+        return answer
+
+    async def end_unless_started(self) -> None:
+        """Reap process 1, which is a child of ours, when the start did not come to its end."""
+        if self._is_started or self._pid is None:
+            return
+        if self._watch is not None:
+            self._watch.close()
+        while True:
+            try:
+                if os.waitpid(self._pid, os.WNOHANG) != (0, 0):  # noqa: ASYNC222 (WNOHANG)
+                    return
+            except ChildProcessError:
+                return
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGKILL)
+            await asyncio.sleep(0.005)

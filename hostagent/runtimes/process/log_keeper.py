@@ -22,6 +22,11 @@ class LogKeeper:
         self._awake: set[InstanceId] = set()
         self._timer: asyncio.TimerHandle | None = None
 
+    @property
+    def looks(self) -> bool:
+        """Whether it will look again: at least one that it watches is awake."""
+        return self._timer is not None
+
     def watch(self, instance: InstanceId, path: Path) -> None:
         """Keep that log bounded from now on."""
         self._logs[instance] = path

@@ -128,6 +128,6 @@ async def _trial(hierarchies: Hierarchies, group: str) -> AsyncIterator[Cgroup]:
             cgroup.kill()
             with contextlib.suppress(ProcessLookupError):
                 child.kill()
-            await child.wait()
+            await asyncio.gather(child.wait(), child.stdout.read())
     finally:
         await cgroup.remove()

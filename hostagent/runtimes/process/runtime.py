@@ -44,7 +44,7 @@ class ProcessRuntime:
     def __init__(self, hierarchies: Hierarchies, levels: Mapping[Level, LevelSupport], group: str) -> None:
         self._hierarchies = hierarchies
         self._levels = levels
-        self._group = group
+        self.group = group
         self._instances: dict[InstanceId, _Instance] = {}
         self._logs = LogKeeper()
 
@@ -65,7 +65,7 @@ class ProcessRuntime:
     def _of(self, instance: InstanceId) -> _Instance:
         if (known := self._instances.get(instance)) is None:
             known = self._instances[instance] = _Instance(
-                Cgroup(self._hierarchies, f"{self._group}/{instance}")
+                Cgroup(self._hierarchies, f"{self.group}/{instance}")
             )
         return known
 
@@ -83,15 +83,12 @@ class ProcessRuntime:
         order = order_for(plan, known.cgroup.directories)
         known.cgroup.make()
         try:
-            stamp = await launch(order)
-            watch = self._adopt(plan.id, known, stamp)
-        except ProcessLookupError:
-            await known.cgroup.remove()
-            raise HostError(f"{plan.spec.command[0]} ended as soon as it was started: see its log") from None
+            watch = await launch(order)
         except BaseException:
             with contextlib.suppress(HostError):
                 await known.cgroup.remove()
             raise
+        self._watch(plan.id, known, watch)
         known.cgroup.open()
         self._logs.watch(plan.id, log_of(plan.data_directory))
         return watch.stamp
@@ -106,10 +103,15 @@ class ProcessRuntime:
 
     def _adopt(self, instance: InstanceId, known: _Instance, stamp: ProcessStamp) -> ExitWatch:
         if known.watch is None or known.watch.stamp != stamp:
-            if known.watch is not None:
-                known.watch.close()
-            known.watch = ExitWatch(stamp, lambda status: self._ended(instance, status))
+            self._watch(instance, known, ExitWatch(stamp))
+        assert known.watch is not None
         return known.watch
+
+    def _watch(self, instance: InstanceId, known: _Instance, watch: ExitWatch) -> None:
+        if known.watch is not None:
+            known.watch.close()
+        known.watch = watch
+        watch.on_end(lambda status: self._ended(instance, status))
 
     def _ended(self, instance: InstanceId, status: int | None) -> None:
         self._logs.forget(instance)
@@ -224,4 +226,4 @@ class ProcessRuntime:
 
     async def teardown(self) -> None:
         """Remove the group above the instances, which must be gone (`catnap host down`)."""
-        remove_group(self._hierarchies, self._group)
+        remove_group(self._hierarchies, self.group)

@@ -24,8 +24,10 @@ def test_a_command_changes_the_count(before: int, command: bytes, after: int) ->
 
 @pytest.mark.parametrize(
     "command",
-    [b"", b"=", b"x", b"++", b"+-", b"1", b" +", b"+\n", b"=1\n", b"+ 1", b"=-1", b"=+1", b"+1.0", b"\0", b"+\0",
-     "=٣".encode(), b"+" + b"1" * 5000],
+    [
+        b"", b"=", b"x", b"++", b"+-", b"1", b" +", b"+\n", b"=1\n", b"+ 1", b"=-1", b"=+1", b"+1.0", b"\0",
+        b"+\0", "=٣".encode(), b"+" + b"1" * 5000,
+    ],
 )  # fmt: skip
 def test_what_is_no_command_is_refused(command: bytes) -> None:
     with pytest.raises(InvalidCommandError):

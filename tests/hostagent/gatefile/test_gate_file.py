@@ -15,6 +15,8 @@ import pytest
 
 from hostagent.gatefile.client import GateClient
 from hostagent.instances.model import InstanceId
+from hostagent.runtimes.process.stamp import stamp_of
+from tests.hostagent.gatefile.daemons import daemon_pid
 from tests.waiting import until
 
 ONE, OTHER = InstanceId("one"), InstanceId("other")
@@ -29,13 +31,6 @@ def write(path: Path, text: bytes, flags: int = 0) -> None:
         assert os.write(descriptor, text) == len(text)
     finally:
         os.close(descriptor)
-
-
-def daemon_pid(gates: GateClient) -> int:
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(str(gates.file_of(ONE).parents[1] / "socket"))
-        credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-    return int.from_bytes(credentials[:4], sys.byteorder)
 
 
 async def test_a_file_counts_what_is_written_and_reads_as_it_is(gates: GateClient) -> None:
@@ -242,4 +237,4 @@ async def test_nothing_is_left_after_it_was_shut_down() -> None:
         await gates.shut_down()
         assert not Path(directory, "gate").exists()
         assert directory not in Path("/proc/mounts").read_text()
-        await until(lambda: not Path(f"/proc/{pid}").exists(), within=5, what="the daemon has ended")
+        await until(lambda: stamp_of(pid) is None, within=5, what="the daemon has ended")
