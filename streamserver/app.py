@@ -11,10 +11,12 @@ from importlib.metadata import version
 from streamserver.api.app import build_app
 from streamserver.api.context import ApiContext
 from streamserver.api.server import HttpServer
+from streamserver.capture.broadcast import Broadcast, BroadcastError
 from streamserver.capture.capture import Capture
 from streamserver.capture.errors import CaptureError
 from streamserver.capture.stills import Stills
 from streamserver.config import Loaded
+from streamserver.config.sharing_settings import BroadcastSettings
 from streamserver.desktop.desktop import Desktop
 from streamserver.desktop.errors import DesktopError
 from streamserver.logs import get_logger, setup_logging
@@ -77,14 +79,18 @@ class App:
         self._stops.append(("capture", capture.stop))
         await capture.start()
 
-        stills = Stills(next(iter(capture.videos.values())), registry)
+        picture = next(iter(capture.videos.values()))
+        stills = Stills(picture, registry)
         self._stops.append(("stills", stills.close))
+
+        broadcast = Broadcast(picture, capture.audio, audio_bitrate=settings.capture.broadcast.audio_bitrate)
+        self._stops.append(("broadcast", broadcast.close))
 
         webrtc = WebRTCManager(settings.webrtc, capture, sessions, desktop, registry)
         self._stops.append(("webrtc", webrtc.stop))
         await webrtc.start()
 
-        websocket = WebSocketManager(sessions, desktop, webrtc, settings, registry)
+        websocket = WebSocketManager(sessions, desktop, webrtc, broadcast, settings, registry)
         self._stops.append(("websocket", websocket.stop))
         await websocket.start()
 
@@ -100,6 +106,7 @@ class App:
                 registry=registry,
                 health=health,
                 stills=stills,
+                broadcast=broadcast,
             )
         )
         http = HttpServer(api.asgi, settings.server, settings.session)
@@ -120,6 +127,7 @@ class App:
             )
         )
         await http.start()
+        await _begin_broadcast(broadcast, settings.capture.broadcast)
         log.info("ready", port=http.port, udp_port=webrtc.port)
 
     async def stop(self) -> None:
@@ -135,6 +143,18 @@ class App:
                 log.warning("part did not stop in time", part=part, timeout=STOP_TIMEOUT)
             except Exception:
                 log.exception("part failed to stop", part=part)
+
+
+async def _begin_broadcast(broadcast: Broadcast, settings: BroadcastSettings) -> None:
+    """Begin what the settings ask for; a server that is not there yet is tried again and again."""
+    url = settings.url.get_secret_value()
+    broadcast.remember(url)
+    if not url or not settings.autostart:
+        return
+    try:
+        await broadcast.start(url, insist=True)
+    except BroadcastError as error:
+        log.warning("the broadcast cannot begin", setting="capture.broadcast.url", reason=str(error))
 
 
 async def serve(loaded: Loaded) -> None:

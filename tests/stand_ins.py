@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from streamserver.capture.broadcast import BroadcastError, BroadcastStatus, check_url
 from streamserver.capture.stills import NoPictureError
 from streamserver.desktop.clipboard import MAX_BYTES, ClipboardError, ClipboardText
 from streamserver.desktop.file_chooser import ChooserError
@@ -124,3 +125,28 @@ class FileChooserStandIn:
         if not self.is_open:
             raise ChooserError("file chooser dialog is not open")
         self.close()
+
+
+class BroadcastStandIn:
+    """A broadcast that any server takes but one named `gone`."""
+
+    def __init__(self) -> None:
+        self.status = BroadcastStatus(is_active=False, url="")
+        self.on_changed: Signal[[BroadcastStatus]] = Signal("broadcast changed")
+
+    async def start(self, url: str) -> None:
+        if self.status.is_active:
+            raise BroadcastError("server is already broadcasting")
+        if "gone" in check_url(url):
+            raise BroadcastError("the RTMP server does not take the stream")
+        self._set(BroadcastStatus(is_active=True, url=url))
+
+    async def stop(self) -> bool:
+        was = self.status
+        if was.is_active:
+            self._set(BroadcastStatus(is_active=False, url=was.url))
+        return was.is_active
+
+    def _set(self, status: BroadcastStatus) -> None:
+        self.status = status
+        self.on_changed.emit(status)

@@ -14,6 +14,7 @@ from starlette.requests import HTTPConnection
 
 from streamserver.api.screencast import Screencast
 from streamserver.api.throttle import LoginThrottle
+from streamserver.capture.broadcast import Broadcast
 from streamserver.capture.stills import Stills
 from streamserver.config import Settings
 from streamserver.desktop.desktop import Desktop
@@ -41,6 +42,8 @@ class ApiContext:
     health: HealthRegistry
     stills: Stills
     """Pictures of the screen."""
+    broadcast: Broadcast
+    """The room to an RTMP server."""
     clock: Callable[[], float] = time.monotonic
     """Seconds, for the login throttle; there for tests."""
 

@@ -72,6 +72,22 @@ class LoginBody(SessionBody):
     """The session's token; absent when it is in the cookie."""
 
 
+class BroadcastBody(BaseModel):
+    """Whether the room is broadcast."""
+
+    url: AbsentText = None
+    """Where to; where to last, when it is not."""
+    is_active: bool
+    """Whether it is."""
+
+
+class BroadcastRequest(BaseModel):
+    """Where to broadcast."""
+
+    url: str = Field("", max_length=2048)
+    """`rtmp://…` or `rtmps://…`."""
+
+
 class KeyboardMapBody(BaseModel):
     """A keyboard layout by XKB's names."""
 

@@ -8,7 +8,7 @@ from annotated_types import Ge, Le
 from pydantic import Field, JsonValue, SecretStr, field_validator
 
 from streamserver.config.section import Section
-from streamserver.config.sharing_settings import InputSettings, ScreencastSettings
+from streamserver.config.sharing_settings import BroadcastSettings, InputSettings, ScreencastSettings
 from streamserver.config.types import (
     ByteSize,
     DefaultText,
@@ -135,6 +135,7 @@ class CaptureSettings(Section):
     video: VideoSettings = VideoSettings()
     audio: AudioSettings = AudioSettings()
     screencast: ScreencastSettings = ScreencastSettings()
+    broadcast: BroadcastSettings = BroadcastSettings()
 
 
 class IceServer(Section):

@@ -8,22 +8,30 @@ from collections.abc import Callable
 
 from pydantic import JsonValue
 
+from streamserver.capture.broadcast import BroadcastStatus
 from streamserver.desktop.browser import BrowserState
 from streamserver.desktop.errors import DesktopError
 from streamserver.members.profile import MemberProfile
 from streamserver.sessions.manager import SessionManager
 from streamserver.sessions.model import RoomSettings, Session
-from streamserver.websocket.ports import DesktopPort, WebRTCPort
+from streamserver.websocket.ports import BroadcastPort, DesktopPort, WebRTCPort
 
 
 class Broadcaster:
     """Listens to the signals of the sessions and of the browser, from `attach` until `detach`."""
 
     def __init__(
-        self, sessions: SessionManager, desktop: DesktopPort, webrtc: WebRTCPort, *, screencast: bool = False
+        self,
+        sessions: SessionManager,
+        desktop: DesktopPort,
+        webrtc: WebRTCPort,
+        broadcast: BroadcastPort,
+        *,
+        screencast: bool,
     ) -> None:
         """`screencast`: whether there are pictures of the screen for those who can show no video."""
         self._screencast = screencast
+        self._broadcast = broadcast
         self._sessions = sessions
         self._desktop = desktop
         self._webrtc = webrtc
@@ -44,6 +52,7 @@ class Broadcaster:
             events.controller_changed.subscribe(self._controller_changed),
             events.settings_changed.subscribe(self._settings_changed),
             self._desktop.on_browser_state.subscribe(self._browser_changed),
+            self._broadcast.on_changed.subscribe(self._broadcast_changed),
             self._desktop.file_chooser.on_changed.subscribe(self._chooser_changed),
             self._desktop.clipboard.on_changed.subscribe(self._clipboard_changed),
         ]
@@ -72,7 +81,7 @@ class Broadcaster:
         sizes = self._desktop.screen_configurations()
         return {
             "screen_sizes_list": [{"width": s.width, "height": s.height, "rate": s.rate} for s in sizes],
-            "broadcast_status": {"is_active": False},
+            "broadcast_status": _status(self._broadcast.status),
         }
 
     def _connected(self, session: Session) -> None:
@@ -114,6 +123,11 @@ class Broadcaster:
     def _settings_changed(self, actor: Session | None, new: RoomSettings, _old: RoomSettings) -> None:
         self._sessions.broadcast("system/settings", {"id": actor.id if actor else "", **new.to_wire()})
 
+    def _broadcast_changed(self, status: BroadcastStatus) -> None:
+        for session in self._sessions.list():
+            if session.profile.is_admin:
+                session.send("broadcast/status", _status(status))
+
     def _chooser_changed(self, is_open: bool) -> None:
         controller = self._sessions.controller
         if not is_open:
@@ -141,6 +155,10 @@ class Broadcaster:
     def _browser_changed(self, state: BrowserState) -> None:
         """Tell everybody why the picture is empty for a moment; not neko's, whose clients ignore it."""
         self._sessions.broadcast("browser/state", {"state": state.value})
+
+
+def _status(status: BroadcastStatus) -> dict[str, JsonValue]:
+    return {"is_active": status.is_active, **({"url": status.url} if status.url else {})}
 
 
 def _control(actor_id: str, controller: Session | None) -> dict[str, JsonValue]:

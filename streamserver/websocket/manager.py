@@ -20,7 +20,7 @@ from streamserver.websocket.handlers import make_table
 from streamserver.websocket.inactive_cursors import InactiveCursors
 from streamserver.websocket.messages import ClientMessage, Payload
 from streamserver.websocket.metrics import WebSocketMetrics
-from streamserver.websocket.ports import DesktopPort, WebRTCPort
+from streamserver.websocket.ports import BroadcastPort, DesktopPort, WebRTCPort
 from streamserver.websocket.screen import ScreenChanger
 
 log = get_logger("websocket")
@@ -41,6 +41,7 @@ class WebSocketManager:
         sessions: SessionManager,
         desktop: DesktopPort,
         webrtc: WebRTCPort,
+        broadcast: BroadcastPort,
         settings: Settings,
         registry: CollectorRegistry,
         *,
@@ -51,7 +52,7 @@ class WebSocketManager:
         self._room = Room(sessions, desktop, webrtc, clock)
         self._screen = ScreenChanger(sessions, desktop)
         self._broadcaster = Broadcaster(
-            sessions, desktop, webrtc, screencast=settings.capture.screencast.enabled
+            sessions, desktop, webrtc, broadcast, screencast=settings.capture.screencast.enabled
         )
         self._cursors = InactiveCursors(sessions)
         self._table = make_table(self._screen)

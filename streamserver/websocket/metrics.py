@@ -65,6 +65,7 @@ SERVER_EVENTS = frozenset(
         "control/request",
         "screen/updated",
         "clipboard/updated",
+        "broadcast/status",
         "file_chooser_dialog/opened",
         "file_chooser_dialog/closed",
         "send/unicast",

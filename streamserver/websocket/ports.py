@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from pydantic import JsonValue
 
+from streamserver.capture.broadcast import BroadcastStatus
 from streamserver.config.types import ScreenSize
 from streamserver.desktop.browser import BrowserState
 from streamserver.desktop.clipboard import ClipboardText
@@ -101,6 +102,18 @@ class FileChooserPort(Protocol):
 
     async def cancel(self) -> None:
         """Close it. Raises `DesktopError`."""
+
+
+class BroadcastPort(Protocol):
+    """The room to an RTMP server; `streamserver.capture.broadcast.Broadcast`."""
+
+    @property
+    def status(self) -> BroadcastStatus:
+        """What it does."""
+
+    @property
+    def on_changed(self) -> Signal[[BroadcastStatus]]:
+        """It does something else."""
 
 
 class DesktopPort(Protocol):

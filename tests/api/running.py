@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from streamserver.api.app import ApiContext, ApiManager, build_app
 from streamserver.api.server import HttpServer
+from streamserver.capture.broadcast import Broadcast
 from streamserver.capture.stills import Stills
 from streamserver.config import Settings
 from streamserver.desktop.desktop import Desktop
@@ -22,7 +23,7 @@ from streamserver.sessions.manager import SessionManager
 from streamserver.sessions.model import Session
 from streamserver.websocket.manager import WebSocketManager
 from tests.api.stand_in import DesktopStandIn, Watched, WebRTCStandIn
-from tests.stand_ins import StillsStandIn
+from tests.stand_ins import BroadcastStandIn, StillsStandIn
 
 API_TOKEN = "api-token-of-the-test"
 
@@ -76,8 +77,9 @@ async def running(
     registry = CollectorRegistry()
     desktop = DesktopStandIn()
     stills = StillsStandIn()
+    broadcast = BroadcastStandIn()
     sessions = SessionManager(settings.session, registry=registry)
-    websocket = WebSocketManager(sessions, desktop, WebRTCStandIn(), settings, registry)
+    websocket = WebSocketManager(sessions, desktop, WebRTCStandIn(), broadcast, settings, registry)
     context = ApiContext(
         settings=settings,
         sessions=sessions,
@@ -88,6 +90,7 @@ async def running(
         registry=registry,
         health=HealthRegistry(),
         stills=cast("Stills", stills),
+        broadcast=cast("Broadcast", broadcast),
     )
     api = build_app(context)
     http = HttpServer(api.asgi, settings.server, settings.session)

@@ -34,7 +34,7 @@ capture:
         fps: 25
         gst_encoder: vp8enc
         gst_params: {target-bitrate: round(3072 * 650), cpu-used: 4, end-usage: cbr}
-  broadcast: {url: ""}
+  broadcast: {preset: fast}
   screencast: {enabled: false}
 webrtc: {icelite: 1, nat1to1: [10.0.0.1], epr: 52000-52100}
 plugins: {enabled: true, dir: /etc/neko/plugins}
@@ -47,7 +47,7 @@ def test_a_file_for_neko_is_accepted_with_warnings(tmp_path: Path) -> None:
     named = [warning.partition(" ")[0].rstrip(":") for warning in loaded.warnings]
     assert named == [
         "server.pprof",
-        "capture.broadcast.url",
+        "capture.broadcast.preset",
         "openinapp.enabled",
         "capture.video.codec",
         "webrtc.epr",

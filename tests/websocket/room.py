@@ -38,7 +38,13 @@ from streamserver.webrtc.signaling import (
     VideoStatus,
 )
 from streamserver.websocket.manager import WebSocketManager
-from tests.stand_ins import ClipboardStandIn, FileChooserStandIn, KeyboardStandIn, TouchStandIn
+from tests.stand_ins import (
+    BroadcastStandIn,
+    ClipboardStandIn,
+    FileChooserStandIn,
+    KeyboardStandIn,
+    TouchStandIn,
+)
 
 Message = dict[str, Any]
 """A message as JSON gives it."""
@@ -233,7 +239,10 @@ class Room:
         self.sessions = SessionManager(settings.session, registry=self.registry)
         self.desktop = RecordingDesktop()
         self.webrtc = RecordingWebRTC(self.sessions)
-        self.manager = WebSocketManager(self.sessions, self.desktop, self.webrtc, settings, self.registry)
+        self.broadcast = BroadcastStandIn()
+        self.manager = WebSocketManager(
+            self.sessions, self.desktop, self.webrtc, self.broadcast, settings, self.registry
+        )
         self.port = 0
         self.tokens: dict[str, str] = {}
         self.clients = contextlib.AsyncExitStack()
