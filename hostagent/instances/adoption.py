@@ -90,6 +90,7 @@ class Adopter:
         rolled_back = "" if record.intent is None else f"{record.intent} was given up"
         self._book.settle(instance, level)
         await self._parts.network.attach(record.id, record.spec, record.addresses)
+        instance.attached = True
         await self._parts.gates.create(record.id, reset=False)
         self._starter.watch(instance)
         if asleep:
@@ -121,12 +122,20 @@ class Adopter:
             await self._launch(instance, "its start is finished")
         elif record.level is Level.STOPPED or record.intent == "standby:stopped":
             await self._wait_for_packets(instance, "")
+        elif record.process is None:
+            await self._run_again(instance, "it was taken down with the agent")
         elif record.process is not None and record.process.boot_id == boot:
             await self._starter.record_end(instance, None, "its command ended while no agent ran")
-        elif record.spec.auto_standby is not None and record.spec.auto_standby.enabled:
-            await self._wait_for_packets(instance, "the machine was started again; the next packet starts it")
         else:
-            await self._launch(instance, "the machine was started again")
+            await self._run_again(instance, "the machine was started again")
+
+    async def _run_again(self, instance: Instance, reason: str) -> None:
+        """Start it, or, where it may sleep, wait for the first packet."""
+        policy = instance.record.spec.auto_standby
+        if policy is not None and policy.enabled:
+            await self._wait_for_packets(instance, f"{reason}; the next packet starts it")
+        else:
+            await self._launch(instance, reason)
 
     async def _launch(self, instance: Instance, reason: str) -> None:
         await self._starter.launch(instance)
@@ -136,6 +145,7 @@ class Adopter:
         """Be stopped, and start on the next packet."""
         record: InstanceRecord = instance.record
         await self._parts.network.attach(record.id, record.spec, record.addresses)
+        instance.attached = True
         await self._book.runtime(instance).destroy(record.id)
         await self._book.write(instance, level=Level.STOPPED, intent=None, process=None)
         instance.ending = True

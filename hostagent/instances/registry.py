@@ -59,6 +59,8 @@ class Instance:
     """The one wake under way, whoever asked."""
     ending: bool = False
     """Somebody stops it, so that its end is no news."""
+    attached: bool = False
+    """Its network is there, as this run of the agent has seen to."""
     deleted: bool = False
     trouble: str | None = None
     """Why the agent could not take it over, None when all is well."""

@@ -22,14 +22,20 @@ class Starter:
         self._parts = parts
         self._book = book
 
-    async def launch(self, instance: Instance) -> None:
-        """Start the command: intent, network, gate, process, record. Raises HostError; then it is stopped."""
+    async def launch(self, instance: Instance, *, repair: bool = True) -> None:
+        """Start the command: intent, network, gate, process, record. Raises HostError; then it is stopped.
+
+        Without `repair` a network that is there is not touched: packets that wait for the instance would not
+        survive their routes being set again.
+        """
         parts, book = self._parts, self._book
         record = instance.record
         await book.write(instance, intent="start", generation=record.generation + 1, idle_since=None)
         try:
             await parts.faults(FaultPoint.START_INTENT, record.id)
-            await parts.network.attach(record.id, record.spec, record.addresses)
+            if repair or not instance.attached:
+                await parts.network.attach(record.id, record.spec, record.addresses)
+                instance.attached = True
             await parts.faults(FaultPoint.START_ATTACHED, record.id)
             plan = LaunchPlan(
                 id=record.id,

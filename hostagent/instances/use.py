@@ -42,5 +42,5 @@ class UseTeller:
             generation=instance.record.generation,
             level=instance.level,
             reason=assessment.evidence[0].detail if assessment.evidence else assessment.reason.value,
-            **({} if seconds is None or kind is EventType.ACTIVE else {"seconds": round(seconds, 3)}),
+            seconds=None if seconds is None or kind is EventType.ACTIVE else round(seconds, 3),
         )

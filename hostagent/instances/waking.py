@@ -109,7 +109,7 @@ class Waker:
                     if not instance.wakeable or instance.level is not Level.STOPPED or instance.deleted:
                         return
                     await parts.faults(FaultPoint.WAKE_INTENT, instance.id)
-                    await self._starter.launch(instance)
+                    await self._starter.launch(instance, repair=False)
                     answers = await self._await_service(instance, arrived)
                     await parts.trap.release(instance.id)
                     await parts.trap.remove(instance.id)
