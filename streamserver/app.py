@@ -107,6 +107,7 @@ class App:
                 health=health,
                 stills=stills,
                 broadcast=broadcast,
+                egress=webrtc.egress,
             )
         )
         http = HttpServer(api.asgi, settings.server, settings.session)

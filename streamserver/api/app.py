@@ -27,6 +27,7 @@ from streamserver.api import (
     room_screen,
     room_settings,
     room_upload,
+    room_whip,
     sessions,
 )
 from streamserver.api.access import Access, HttpMetrics
@@ -48,6 +49,7 @@ ROUTERS = (
     members.bulk_router,
     room_settings.router,
     room_broadcast.router,
+    room_whip.router,
     room_clipboard.router,
     room_keyboard.router,
     room_clipboard.image_router,

@@ -22,6 +22,7 @@ from streamserver.members.provider import MemberProvider
 from streamserver.members.roster import Roster
 from streamserver.plugins.health import HealthRegistry
 from streamserver.sessions.manager import SessionManager
+from streamserver.webrtc.egress import Egress
 from streamserver.websocket.manager import WebSocketManager
 
 if TYPE_CHECKING:  # the plugin manager's contract names our ApiManager
@@ -44,6 +45,8 @@ class ApiContext:
     """Pictures of the screen."""
     broadcast: Broadcast
     """The room to an RTMP server."""
+    egress: Egress
+    """The room to a media server."""
     clock: Callable[[], float] = time.monotonic
     """Seconds, for the login throttle; there for tests."""
 

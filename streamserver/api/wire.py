@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -86,6 +86,34 @@ class BroadcastRequest(BaseModel):
 
     url: str = Field("", max_length=2048)
     """`rtmp://…` or `rtmps://…`."""
+
+
+class WhipBody(BaseModel):
+    """How publishing the room to a media server goes."""
+
+    state: Literal["off", "connecting", "publishing", "waiting"]
+    """`waiting`: for the next attempt."""
+    url: AbsentText = None
+    """The endpoint; the last one when it is off."""
+    error: AbsentText = None
+    """Why the last attempt ended."""
+    connections: int
+    """Attempts since it was started."""
+    bytes_sent: int
+    """By the present connection."""
+    round_trip: float | None
+    """Seconds to the media server and back; null before it is known."""
+    fraction_lost: float
+    """Share of the picture's packets that were missed lately, 0 to 1."""
+
+
+class WhipRequest(BaseModel):
+    """Where to publish."""
+
+    url: str = Field("", max_length=2048)
+    """WHIP endpoint; empty: `webrtc.whip.url`, with its token."""
+    token: str = Field("", max_length=4096)
+    """Bearer token for it, if it wants one."""
 
 
 class KeyboardMapBody(BaseModel):

@@ -182,6 +182,16 @@ class EstimatorSettings(Section):
     """Do not act on it: viewers get the quality they ask for, else the best."""
 
 
+class WhipSettings(Section):
+    """The room's picture and sound to a media server, for an audience larger than one machine's (WHIP, RFC
+    9725)."""
+
+    url: HttpUrl = ""
+    """WHIP endpoint to publish to from the start on; an admin may name another one at each start."""
+    token: SecretStr = SecretStr("")
+    """Bearer token for it; empty: none."""
+
+
 class WebRTCSettings(Section):
     """How viewers reach the media."""
 
@@ -210,3 +220,4 @@ class WebRTCSettings(Section):
     """Page that shows our public address as plain text, asked at start; viewers are told it beside the
     others. Not asked when `webrtc.nat1to1` is set. neko asks https://checkip.amazonaws.com if nothing is
     set."""
+    whip: WhipSettings = WhipSettings()

@@ -12,7 +12,7 @@ from aiortc import RTCIceServer
 from prometheus_client import CollectorRegistry
 
 from streamserver.logs import get_logger
-from streamserver.sessions.model import Session, SessionId
+from streamserver.sessions.model import RoomSettings, Session, SessionId
 
 from . import aiortc_seam as seam
 from .addresses import Address, host_candidates, interface_addresses, usable
@@ -20,6 +20,7 @@ from .connection import ViewerConnection
 from .consent import SWEEP_INTERVAL, Stop, StopDetector
 from .control_channel import ControlChannel
 from .cursor import CursorBroadcast
+from .egress import Egress
 from .errors import SignalError, WebRTCError
 from .fan_out import FanOut
 from .full_ice import FullConnection
@@ -69,6 +70,8 @@ class WebRTCManager:
         self._sweeper: asyncio.Task[None] | None = None
         self._reviver: asyncio.Task[None] | None = None
         self._cursor: CursorBroadcast | None = None
+        self.egress = Egress(capture, self._fan_out, self._full_connection)
+        self._room_unsubscribe = sessions.events.settings_changed.subscribe(self._room_changed)
         self._unsubscribe = sessions.events.deleted.subscribe(self._session_deleted)
         registry.register(WebRTCMetrics(self._figures.items, lambda: self._ports))
 
@@ -104,12 +107,17 @@ class WebRTCManager:
             log.info("viewers connect by full ICE", ports=str(self._settings.epr or "any"))
         if self._settings.ip_retrieval_url and not self._settings.nat1to1:
             self._asking = asyncio.create_task(self._ask_public_address(), name="webrtc public address")
+        self.egress.set_paused(self._sessions.room.private_mode)
+        if self._settings.whip.url:
+            self.egress.start(self._settings.whip.url, self._settings.whip.token.get_secret_value())
         self._cursor = CursorBroadcast(self._desktop, self._open_channels)
         self._sweeper = asyncio.create_task(self._sweep(), name="webrtc consent sweep")
 
     async def stop(self) -> None:
         """Close all peers and give the port back."""
         self._unsubscribe()
+        self._room_unsubscribe()
+        await self.egress.stop()
         for peer in tuple(self._peers):
             peer.close("shutdown")
         if self._closing:
@@ -173,6 +181,9 @@ class WebRTCManager:
     def _new_connection(self) -> ViewerConnection:
         if self._ports is not None:
             return LiteConnection(self._ports.agents, self._candidates(self._ports))
+        return self._full_connection()
+
+    def _full_connection(self) -> FullConnection:
         servers = [
             RTCIceServer(
                 list(server.urls), server.username or None, server.credential.get_secret_value() or None
@@ -245,6 +256,9 @@ class WebRTCManager:
         figures.connections += 1
         figures.peer = peer
 
+    def _room_changed(self, _actor: Session | None, new: RoomSettings, _old: RoomSettings) -> None:
+        self.egress.set_paused(new.private_mode)
+
     def _session_deleted(self, session: Session) -> None:
         self._figures.pop(session.id, None)
 
@@ -275,6 +289,7 @@ class WebRTCManager:
         log.info(
             "the server was stopped for a while", seconds=round(stop.seconds, 1), viewers=len(self._peers)
         )
+        self.egress.server_stopped(stop.seconds)
         waiting = tuple(self._peers)
         for peer in waiting:
             peer.connection.forgive(stop.counted)

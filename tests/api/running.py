@@ -21,9 +21,13 @@ from streamserver.members.profile import MemberProfile
 from streamserver.plugins.health import HealthRegistry
 from streamserver.sessions.manager import SessionManager
 from streamserver.sessions.model import Session
+from streamserver.webrtc.egress import Egress
+from streamserver.webrtc.fan_out import FanOut
+from streamserver.webrtc.full_ice import FullConnection
 from streamserver.websocket.manager import WebSocketManager
 from tests.api.stand_in import DesktopStandIn, Watched, WebRTCStandIn
 from tests.stand_ins import BroadcastStandIn, StillsStandIn
+from tests.webrtc.room import CaptureStandIn, HandStream
 
 API_TOKEN = "api-token-of-the-test"
 
@@ -78,6 +82,7 @@ async def running(
     desktop = DesktopStandIn()
     stills = StillsStandIn()
     broadcast = BroadcastStandIn()
+    egress = Egress(CaptureStandIn({"main": HandStream()}, None), FanOut(), FullConnection)
     sessions = SessionManager(settings.session, registry=registry)
     websocket = WebSocketManager(sessions, desktop, WebRTCStandIn(), broadcast, settings, registry)
     context = ApiContext(
@@ -91,6 +96,7 @@ async def running(
         health=HealthRegistry(),
         stills=cast("Stills", stills),
         broadcast=cast("Broadcast", broadcast),
+        egress=egress,
     )
     api = build_app(context)
     http = HttpServer(api.asgi, settings.server, settings.session)
@@ -103,3 +109,4 @@ async def running(
         await websocket.stop()
         await sessions.stop()
         await http.stop()
+        await egress.stop()
