@@ -10,6 +10,9 @@ from pathlib import Path
 from hostagent.errors import HostError, UnsupportedError
 from hostagent.runtimes.process.hierarchies import Hierarchies
 
+NO_FREEZER = (
+    "neither cgroup v2 nor the freezer of cgroup v1 is mounted, and instances are kept by one of them"
+)
 FREEZE_DEADLINE = 5.0
 """Seconds; it takes one millisecond unless a process hangs in the kernel."""
 EMPTY_DEADLINE = 5.0
@@ -38,6 +41,8 @@ class Cgroup:
 
     def make(self) -> None:
         """Create what is missing; raises HostError naming the directory that cannot be made."""
+        if self._freezer is None:
+            raise UnsupportedError(NO_FREEZER)
         for directory in self.directories:
             try:
                 if directory == self._memory and self._memory_v2:
@@ -110,10 +115,19 @@ class Cgroup:
         except OSError:
             return False
 
+    def is_told_to_freeze(self) -> bool:
+        """Whether it is frozen or will be, as soon as its last process lets itself be stopped."""
+        if self._freezer is None:
+            return False
+        try:
+            return (self._freezer / self._switch_name).read_text().strip() in ("1", "FROZEN", "FREEZING")
+        except OSError:
+            return False
+
     async def freeze(self) -> None:
         """Stop every process; returns when all stand still, else thaws and raises HostError."""
         if self._freezer is None:
-            raise UnsupportedError("no freezer: neither cgroup v2 nor the freezer of cgroup v1 is mounted")
+            raise UnsupportedError(NO_FREEZER)
         deadline = time.monotonic() + FREEZE_DEADLINE
         pause = 0.0002
         try:

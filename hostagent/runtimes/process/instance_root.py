@@ -56,6 +56,8 @@ def build_root(order: LaunchOrder) -> None:
     kernel.mount("tmpfs", "/tmp", "tmpfs", _QUIET, "mode=1777")  # noqa: S108 (its own)
     kernel.mount("tmpfs", "/run", "tmpfs", _QUIET, "mode=0755")
     kernel.mount("tmpfs", "/dev/shm", "tmpfs", _QUIET, "mode=1777")  # noqa: S108 (its own)
+    with contextlib.suppress(OSError):  # kernels without POSIX message queues
+        kernel.mount("mqueue", "/dev/mqueue", "mqueue", _QUIET | kernel.MS_NOEXEC)
     _make("/tmp/.X11-unix", 0o1777)  # noqa: S108
     _make("/tmp/.ICE-unix", 0o1777)  # noqa: S108
     _make("/run/lock", 0o1777)
@@ -71,8 +73,10 @@ def build_root(order: LaunchOrder) -> None:
 
 def _hidden_but_named(order: LaunchOrder) -> list[Path]:
     # a project in /tmp is where people try things; it would vanish behind the instance's own /tmp
-    paths = {Path(path) for path in (order.working_directory, *order.code)}
-    hidden = [path for path in paths if path.parts[1:2] in {("tmp",), ("run",)} and path.is_dir()]
+    paths = {Path(path) for path in (order.working_directory, *order.code) if path != "/"}
+    hidden = [
+        path for path in paths if path.parts[1] in ("tmp", "run") and len(path.parts) > 2 and path.is_dir()
+    ]
     return sorted(path for path in hidden if not any(other in path.parents for other in hidden))
 
 

@@ -82,7 +82,8 @@ def _home(data_directory: Path, account: Account) -> Path:
 def _code_of(command: str, path: str) -> tuple[str, ...]:
     """Return where the command's code is, when it is one of our own environment (`catnap`)."""
     program = shutil.which(command, path=path)
-    if program is None or Path(program).parent != Path(sys.executable).parent:
+    ours = program is not None and Path(program).parent == Path(sys.executable).parent
+    if not ours or not Path(command).name.startswith(("catnap", "python")):
         return ()
     return tuple(dict.fromkeys((sys.prefix, sysconfig.get_path("purelib"), str(_TREE))))
 

@@ -16,7 +16,6 @@ Without `go` (the agent died) nothing starts. Anything that fails is told as {"e
 
 import json
 import os
-import resource
 import signal
 import sys
 from pathlib import Path
@@ -81,9 +80,6 @@ def _become_instance(order: LaunchOrder, report: int, log: int) -> None:
     nothing = os.open(os.devnull, os.O_RDONLY)
     for source, target in ((nothing, 0), (log, 1), (log, 2)):
         os.dup2(source, target)
-    os.set_inheritable(report, False)
-    os.closerange(3, report)
-    os.closerange(report + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     # -g: a stop reaches the command's children too
     arguments = [order.init, "-g", "--", str(program), *order.command[1:]]
     os.execve(order.init, arguments, order.environment)  # noqa: S606 (no shell wanted)

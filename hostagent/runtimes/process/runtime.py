@@ -192,7 +192,8 @@ class ProcessRuntime:
             except ProcessLookupError:
                 stamp = None
             known.cgroup.open()
-        return Found(stamp, known.cgroup.is_frozen(), known.cgroup.memory_bytes())
+        # told to is enough: what an agent that died left half frozen has to be thawed, too
+        return Found(stamp, known.cgroup.is_told_to_freeze(), known.cgroup.memory_bytes())
 
     def keep_log(self, instance: InstanceId, data_directory: Path) -> None:
         """Bound the log of an adopted instance; `start` does it for what it starts."""

@@ -65,9 +65,11 @@ async def runtime() -> AsyncIterator[ProcessRuntime]:
 def plan(addresses: Addresses, tmp_path: Path) -> Planner:
     """Return a maker of plans: `plan("sh", "-c", "…")`."""
 
-    def make(*command: str, gate_file: Path | None = None, **fields: object) -> LaunchPlan:
+    def make(
+        *command: str, gate_file: Path | None = None, instance: InstanceId | None = None, **fields: object
+    ) -> LaunchPlan:
         spec = InstanceSpec("tested", command, **fields)  # type: ignore[arg-type]
-        instance = new_id()
+        instance = instance or new_id()
         return LaunchPlan(instance, spec, addresses, tmp_path / instance, gate_file)
 
     return make

@@ -12,6 +12,7 @@ import pytest
 
 from hostagent.instances.model import ProcessStamp
 from hostagent.runtimes.contract import LaunchPlan
+from hostagent.runtimes.process.cgroup import Cgroup
 from hostagent.runtimes.process.runtime import ProcessRuntime
 from hostagent.runtimes.process.stamp import stamp_of
 from tests.hostagent.runtimes.conftest import new_group
@@ -21,6 +22,7 @@ Planner = Callable[..., LaunchPlan]
 
 AGENT = """
 import asyncio, dataclasses, json, pickle, sys
+from hostagent.runtimes.process.cgroup import Cgroup
 from hostagent.runtimes.process.runtime import ProcessRuntime
 
 async def main():
@@ -131,3 +133,16 @@ async def test_a_stamp_of_another_boot_is_not_believed(following: ProcessRuntime
     stamp = await following.start(wanted)
     found = await following.inspect(wanted.id, replace(stamp, boot_id="another"))
     assert found.process == stamp  # found by its cgroup, with the stamp it has now
+
+
+async def test_one_whose_freeze_was_not_finished_counts_as_frozen(
+    following: ProcessRuntime, plan: Planner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # the agent died after it had asked for it; the kernel finishes as soon as it can
+    wanted = plan(*COUNTING)
+    await following.start(wanted)
+    await following.freeze(wanted.id)
+    monkeypatch.setattr(Cgroup, "is_frozen", lambda self: False)
+    assert (await following.inspect(wanted.id, None)).frozen
+    following.thaw(wanted.id)
+    assert not (await following.inspect(wanted.id, None)).frozen

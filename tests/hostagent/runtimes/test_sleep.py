@@ -17,6 +17,7 @@ from hostagent.runtimes.process import cgroup as cgroup_room
 from hostagent.runtimes.process import runtime as runtime_room
 from hostagent.runtimes.process.cgroup import Cgroup
 from hostagent.runtimes.process.hierarchies import Hierarchies, find_hierarchies
+from hostagent.runtimes.process.probes import remove_group
 from hostagent.runtimes.process.runtime import ProcessRuntime
 from tests.hostagent.runtimes.conftest import new_group
 from tests.hostagent.swap import swap_file
@@ -151,6 +152,29 @@ async def test_a_freeze_that_is_given_up_leaves_it_awake(
     await asyncio.gather(task, return_exceptions=True)
     monkeypatch.undo()
     assert not (await sleeper.inspect(wanted.id, None)).frozen
+
+
+@pytest.mark.parametrize("version", ["v2", "v1"])
+async def test_what_was_left_frozen_without_an_instance_can_be_removed(version: str) -> None:
+    found = find_hierarchies()
+    if version == "v1":
+        found = Hierarchies(None, False, found.freezer, found.memory)
+    if not (found.unified or found.freezer):
+        pytest.skip(f"this machine has no freezer of cgroup {version}")
+    group = new_group()
+    cgroup = Cgroup(found, f"{group}/left")
+    cgroup.make()
+    child = await asyncio.create_subprocess_exec("sleep", "60")
+    for directory in cgroup.directories:
+        (directory / "cgroup.procs").write_text(str(child.pid))
+    await cgroup.freeze()
+    try:
+        waiting = asyncio.create_task(child.wait())
+        await cgroup.remove()
+        assert await waiting == -signal.SIGKILL
+        assert not cgroup.exists()
+    finally:
+        remove_group(found, group)
 
 
 @pytest.mark.alone

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from hostagent.errors import BadRequestError, HostError
+from hostagent.errors import BadRequestError, HostError, UnsupportedError
 from hostagent.instances.model import Addresses
 from hostagent.runtimes.contract import LaunchPlan
+from hostagent.runtimes.process.hierarchies import Hierarchies
 from hostagent.runtimes.process.launch import launch, order_for
 from hostagent.runtimes.process.launcher import GO
 from hostagent.runtimes.process.runtime import ProcessRuntime
@@ -282,3 +283,17 @@ async def test_nothing_is_left_of_a_destroyed_one(runtime: ProcessRuntime, plan:
     assert members() == []
     await runtime.teardown()
     assert not list(Path("/sys/fs/cgroup").glob(f"*/{runtime.group}*"))
+
+
+async def test_a_machine_without_cgroups_is_told(plan: Planner) -> None:
+    bare = ProcessRuntime(Hierarchies(None, False, None, None), {}, "none")
+    with pytest.raises(UnsupportedError, match="neither cgroup v2 nor the freezer of cgroup v1"):
+        await bare.start(plan("true"))
+
+
+@pytest.mark.parametrize("place", ["/tmp", "/run", "/"])
+async def test_the_hosts_own_temporary_files_stay_out_of_sight(
+    runtime: ProcessRuntime, plan: Planner, tmp_path: Path, place: str
+) -> None:
+    wanted = plan("sh", "-c", "ls -A /tmp; ls -A /run", working_directory=Path(place))
+    assert (await printed(runtime, wanted)).split() == [".ICE-unix", ".X11-unix", "instance", "lock", "user"]
