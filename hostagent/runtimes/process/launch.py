@@ -15,6 +15,7 @@ import hostagent
 from hostagent.errors import BadRequestError, HostError
 from hostagent.instances.model import InstanceSpec
 from hostagent.runtimes.contract import LaunchPlan
+from hostagent.runtimes.process import open_files
 from hostagent.runtimes.process.accounts import Account, account_of, files_for
 from hostagent.runtimes.process.exit_watch import ExitWatch
 from hostagent.runtimes.process.launch_order import HOME, LaunchOrder
@@ -55,6 +56,7 @@ def order_for(plan: LaunchPlan, cgroups: Iterable[Path]) -> LaunchOrder:
         gate_file=str(plan.gate_file) if plan.gate_file else None,
         files=files_for(account, spec.name, plan.addresses),
         init=init,
+        open_files=open_files.given(),
         code=_code_of(spec.command[0], environment["PATH"]),
     )
 
@@ -163,8 +165,10 @@ class _Conversation:
         if "pid" in answer:
             self._pid = int(str(answer["pid"]))
         if "error" in answer:
-            kind = BadRequestError if answer.get("callers_fault") else HostError
-            raise kind(f"the instance cannot be started: {answer['error']}")
+            told = f"the instance cannot be started: {answer['error']}"
+            if answer.get("callers_fault"):
+                raise BadRequestError(told)
+            raise HostError(f"{told} (`catnap host doctor` tries what instances need)")
         return answer
 
     async def end_unless_started(self) -> None:

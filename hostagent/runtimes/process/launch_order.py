@@ -33,6 +33,8 @@ class LaunchOrder:
     """Text of files that the instance sees instead of the host's (`/etc/passwd`)."""
     init: str
     """The program that is process 1 of the instance."""
+    open_files: int
+    """Soft limit of open files."""
     code: tuple[str, ...]
     """Directories the command's own code is read from, where we know them: checked before it starts."""
 

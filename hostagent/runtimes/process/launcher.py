@@ -20,7 +20,7 @@ import signal
 import sys
 from pathlib import Path
 
-from hostagent.runtimes.process import instance_root, kernel, reach
+from hostagent.runtimes.process import instance_root, kernel, open_files, reach
 from hostagent.runtimes.process.launch_order import LaunchOrder, from_json
 
 NAMESPACES = kernel.CLONE_NEWNS | kernel.CLONE_NEWPID | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS
@@ -64,6 +64,7 @@ def _become_instance(order: LaunchOrder, report: int, log: int) -> None:
     os.setresgid(order.gid, order.gid, order.gid)
     os.setresuid(order.uid, order.uid, order.uid)
     os.umask(0o022)
+    open_files.set_own(order.open_files)
     user = f"the instance's user (uid {order.uid})"
     program = _checked(order, user)
     if order.uid != 0 and _may_make_user_namespaces():

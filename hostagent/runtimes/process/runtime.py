@@ -12,6 +12,7 @@ import structlog
 from hostagent.errors import HostError, InvalidStateError, UnsupportedError
 from hostagent.instances.model import InstanceId, Level, ProcessStamp
 from hostagent.runtimes.contract import Found, LaunchPlan, LevelSupport
+from hostagent.runtimes.process import open_files
 from hostagent.runtimes.process.cgroup import Cgroup
 from hostagent.runtimes.process.exit_watch import ExitWatch
 from hostagent.runtimes.process.gate_mount import show_gate
@@ -52,6 +53,7 @@ class ProcessRuntime:
     async def open(cls, group: str = "catnap") -> "ProcessRuntime":
         """Probe the machine; `group` is the cgroup above those of the instances, one for each agent."""
         hierarchies = find_hierarchies()
+        open_files.raise_own()
         return cls(hierarchies, await probe_levels(hierarchies, group), group)
 
     def levels(self) -> Mapping[Level, LevelSupport]:

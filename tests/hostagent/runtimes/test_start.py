@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 from hostagent.errors import BadRequestError, HostError, UnsupportedError
 from hostagent.instances.model import Addresses
 from hostagent.runtimes.contract import LaunchPlan
+from hostagent.runtimes.process import open_files
 from hostagent.runtimes.process.hierarchies import Hierarchies
 from hostagent.runtimes.process.launch import launch, order_for
 from hostagent.runtimes.process.launcher import GO
@@ -89,6 +91,15 @@ async def test_it_sees_nothing_of_our_environment_but_what_it_was_given(
     assert "SECRET_OF_THE_AGENT" not in found
     assert found["GIVEN"] == "a b"
     assert found["LANG"] == "C"
+
+
+async def test_it_has_the_limit_of_open_files_that_the_agent_was_started_with(
+    runtime: ProcessRuntime, plan: Planner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert soft == hard  # opening a runtime took all there is
+    monkeypatch.setattr(open_files, "_given", 1000)
+    assert await printed(runtime, plan("sh", "-c", "ulimit -Sn; ulimit -Hn")) == f"1000\n{hard}"
 
 
 async def test_no_file_of_ours_is_open_in_it(runtime: ProcessRuntime, plan: Planner) -> None:
