@@ -19,6 +19,7 @@ from streamserver.config import Loaded
 from streamserver.config.sharing_settings import BroadcastSettings
 from streamserver.desktop.desktop import Desktop
 from streamserver.desktop.errors import DesktopError
+from streamserver.legacy import make_routes
 from streamserver.logs import get_logger, setup_logging
 from streamserver.members.choice import make_provider
 from streamserver.metrics import new_registry
@@ -86,7 +87,9 @@ class App:
         broadcast = Broadcast(picture, capture.audio, audio_bitrate=settings.capture.broadcast.audio_bitrate)
         self._stops.append(("broadcast", broadcast.close))
 
-        webrtc = WebRTCManager(settings.webrtc, capture, sessions, desktop, registry)
+        webrtc = WebRTCManager(
+            settings.webrtc, capture, sessions, desktop, registry, legacy=settings.legacy
+        )
         self._stops.append(("webrtc", webrtc.stop))
         await webrtc.start()
 
@@ -110,6 +113,10 @@ class App:
                 egress=webrtc.egress,
             )
         )
+        if settings.legacy:
+            files = getattr(settings.plugin_settings.get("filetransfer"), "enabled", False)
+            prefix = settings.server.path_prefix
+            api.add_routes(make_routes(websocket, sessions, prefix, file_transfer=files))
         http = HttpServer(api.asgi, settings.server, settings.session)
         # Stopped in this order: plugins drain while they see who is here, nobody new gets in, sessions say
         # goodbye over sockets that still work, sockets go.

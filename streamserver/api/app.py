@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request
@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
 from fastapi.utils import generate_unique_id
 from starlette.middleware.cors import CORSMiddleware
-from starlette.routing import WebSocketRoute
+from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from streamserver.api import (
@@ -89,6 +89,11 @@ class ApiManager:
         """Add routes below `prefix` and below `/api` + `prefix`; who may call them is theirs to check."""
         self._include(prefix, router, authenticated=False)
         self._include("/api" + prefix, router, authenticated=False)
+
+    def add_routes(self, routes: Iterable[BaseRoute]) -> None:
+        """Add routes at the root that are no part of the OpenAPI document; their bounds are their own."""
+        self._check_open("routes")
+        self._app.router.routes.extend(routes)
 
     def add_middleware(self, cls: Callable[..., ASGIApp], **options: Any) -> None:  # options are cls's own
         """Put `cls(app, **options)` around all routes, inside the middleware added before.

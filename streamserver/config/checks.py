@@ -67,10 +67,6 @@ def find_limits(settings: Settings) -> list[str]:
     capture, webrtc = settings.capture, settings.webrtc
     video, audio = capture.video, capture.audio
     warnings = []
-    if settings.legacy:
-        warnings.append("legacy: neko v2's protocol and setting names are not supported yet")
-    if settings.session.inactive_cursors:
-        warnings.append("session.inactive_cursors: the cursors of others are not shown yet")
     if video.codec != "h264":
         warnings.append(f"capture.video.codec: {video.codec} is not encoded yet; h264 is used")
     if audio.codec != "opus":

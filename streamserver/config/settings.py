@@ -90,8 +90,8 @@ class ServerSettings(Section):
     """Connections at a time, WebSockets included; one more is answered with 503."""
     request_timeout: Annotated[Duration, Ge(0.1), Le(3600)] = 30.0
     """How long the body of a request may take to arrive, and one second more for each 16 KiB of it."""
-    idle_timeout: Annotated[Duration, Ge(0.1), Le(3600)] = 75.0
-    """How long an HTTP connection without a request is kept."""
+    idle_timeout: Annotated[Duration, Ge(0.1), Le(3600)] = 5.0
+    """How long an HTTP connection without a request is kept; a host may not sleep while one is open."""
     write_timeout: Annotated[Duration, Ge(1), Le(3600)] = 20.0
     """A connection whose client takes none of our output for this long is ended."""
     run_dir: Annotated[
@@ -238,8 +238,9 @@ class Settings(Section):
 
     debug: bool = False
     """Log at level debug (a `log.level` of trace stays)."""
-    legacy: bool = False
-    """The protocol and the setting names of neko v2. Not yet supported, hence off (neko: on)."""
+    legacy: bool = True
+    """Serve neko v2's protocol as well (`/ws`, `/file`, `/stats`, `/screenshot.jpg`). Its setting names are
+    not read."""
     log: LogSettings = LogSettings()
     server: ServerSettings = Field(default_factory=ServerSettings)
     session: SessionSettings = SessionSettings()

@@ -33,6 +33,15 @@ def may_control(session: Session, room: RoomSettings) -> bool:
     return session.profile.can_host and not is_private_for(session, room)
 
 
+def may_send_legacy_input(session: Session, controller: Session | None, room: RoomSettings) -> bool:
+    """Return whether input of a version 2 client counts: it has control, or could take it by any click."""
+    if not may_control(session, room):
+        return False
+    if room.locked_controls and not session.profile.is_admin:
+        return False
+    return controller is session or room.implicit_hosting
+
+
 def decide_request(session: Session, controller: Session | None, room: RoomSettings) -> ControlDecision:
     """Decide what happens when `session` asks for control (neko's order of rules)."""
     if not may_control(session, room):

@@ -12,6 +12,7 @@ from aiortc import RTCIceServer
 from prometheus_client import CollectorRegistry
 
 from streamserver.logs import get_logger
+from streamserver.sessions.control import may_send_legacy_input
 from streamserver.sessions.model import RoomSettings, Session, SessionId
 
 from . import aiortc_seam as seam
@@ -55,7 +56,11 @@ class WebRTCManager:
         sessions: SessionManager,
         desktop: DesktopLike,
         registry: CollectorRegistry,
+        *,
+        legacy: bool = False,
     ) -> None:
+        """`legacy`: whether viewers may be clients of neko's version 2."""
+        self._legacy = legacy
         self._settings = settings
         self._capture = capture
         self._sessions = sessions
@@ -156,6 +161,7 @@ class WebRTCManager:
             changed=self._peer_changed,
             spawn=self._spawn,
             follows_network=self._settings.estimator.enabled and not self._settings.estimator.passive,
+            may_send_legacy_input=self._may_send_legacy_input if self._legacy else None,
         )
         self._peers.add(peer)
         self._sessions.set_media(session, peer)  # closes the one before
@@ -224,6 +230,9 @@ class WebRTCManager:
             )
             for server in self._settings.iceservers.frontend
         ]
+
+    def _may_send_legacy_input(self, session: Session) -> bool:
+        return may_send_legacy_input(session, self._sessions.controller, self._sessions.room)
 
     def _open_channels(self) -> Iterator[ControlChannel]:
         return (peer.channel for peer in tuple(self._peers) if peer.channel.open)

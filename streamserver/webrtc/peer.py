@@ -8,7 +8,13 @@ from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc import (
+    RTCBundlePolicy,
+    RTCConfiguration,
+    RTCDataChannel,
+    RTCPeerConnection,
+    RTCSessionDescription,
+)
 
 from streamserver.logs import get_logger
 from streamserver.sessions.model import Session
@@ -20,6 +26,7 @@ from .control_channel import LABEL, ControlChannel
 from .errors import SignalError
 from .fan_out import FanOut
 from .frame_sender import FrameSender
+from .legacy_channel import LegacyChannel
 from .session_description import (
     H264,
     OPUS,
@@ -78,7 +85,12 @@ class Peer:
         changed: Callable[[Peer], None],
         spawn: Callable[[Awaitable[None]], object],
         follows_network: bool = True,
+        may_send_legacy_input: Callable[[Session], bool] | None = None,
     ) -> None:
+        """`may_send_legacy_input`: whether input over a channel of the viewer's own counts (neko's v2); None:
+        such channels are closed.
+        """
+        self._may_send_legacy_input = may_send_legacy_input
         self.session = session
         self.state = PeerState.NEW
         self._changed = changed
@@ -105,9 +117,8 @@ class Peer:
         seam.attach(self._pc, self.connection)
         self._dtls = seam.dtls_transport(self._pc)
         self._pc.on("connectionstatechange", self._connection_changed)
-        self._pc.on(
-            "datachannel", lambda channel: channel.close()
-        )  # neko's v2 clients would; not spoken here
+        self._legacy: LegacyChannel | None = None
+        self._pc.on("datachannel", lambda channel: self._take_channel(channel, desktop, moved))
 
     # MediaPeer
 
@@ -300,6 +311,15 @@ class Peer:
         # What was under way to the old address is lost; without a key frame the picture stands still for 3 s.
         log.info("viewer changed its address", session_id=self.session.id)
         self.video.flow.request_keyframe()
+
+    def _take_channel(
+        self, channel: RTCDataChannel, desktop: DesktopLike, moved: Callable[[Session, int, int], None]
+    ) -> None:
+        """Listen to the one channel a version 2 client makes; any other is closed."""
+        if self._may_send_legacy_input is None or self._legacy is not None:
+            channel.close()
+            return
+        self._legacy = LegacyChannel(channel, self.session, desktop, self._may_send_legacy_input, moved)
 
     def _connection_changed(self) -> None:
         state = self._pc.connectionState

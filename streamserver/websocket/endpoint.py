@@ -20,11 +20,14 @@ from streamserver.websocket.credentials import find_token, origin_allowed
 from streamserver.websocket.limits import LogLimiter, TokenBucket
 from streamserver.websocket.messages import BadMessage, ClientMessage, parse
 from streamserver.websocket.metrics import WebSocketMetrics
-from streamserver.websocket.peer import WebSocketPeer
+from streamserver.websocket.peer import Encode, WebSocketPeer, encode_one
 
 log = get_logger("websocket")
 
 Dispatch = Callable[[Client, ClientMessage], Awaitable[None]]
+
+Handle = Callable[[Client, str], Awaitable[str]]
+"""Handles one frame and returns what event it was; raises `BadMessage`."""
 
 FOREIGN_ORIGIN = (
     "the cookie does not count for a page of another origin; add the origin to server.cors or send a token"
@@ -46,7 +49,7 @@ class WebSocketEndpoint:
         self._sessions = sessions
         self._settings = settings
         self._metrics = metrics
-        self._dispatch = dispatch
+        self.dispatch = dispatch
         self._clock = clock
         self._limiters: weakref.WeakKeyDictionary[Session, LogLimiter] = weakref.WeakKeyDictionary()
 
@@ -69,17 +72,30 @@ class WebSocketEndpoint:
             await self._refuse(websocket, "session not found")
         else:
             with self._metrics.connections.track_inprogress():
-                await self._serve(websocket, session)
+                peer = self.make_peer(websocket, session.id)
+                await self.serve(websocket, session, peer, self._handle_message)
 
     async def _refuse(self, websocket: WebSocket, reason: str) -> None:
         """Say why and close: after the handshake, because a page learns nothing of a failed one."""
         log.debug("websocket refused", reason=reason)
-        peer = WebSocketPeer(websocket, "", self._metrics)
+        peer = self.make_peer(websocket, "")
         peer.close(reason)
         await peer.write()
 
-    async def _serve(self, websocket: WebSocket, session: Session) -> None:
-        peer = WebSocketPeer(websocket, session.id, self._metrics)
+    def make_peer(self, websocket: WebSocket, name: str, encode: Encode = encode_one) -> WebSocketPeer:
+        """Return the sending half for an accepted socket; `encode` makes frames of messages."""
+        return WebSocketPeer(websocket, name, self._metrics, encode)
+
+    async def serve(
+        self,
+        websocket: WebSocket,
+        session: Session,
+        peer: WebSocketPeer,
+        handle: Handle,
+        *,
+        first: ClientMessage | None = None,
+    ) -> None:
+        """Make this the session's socket, and read it until it is closed; `first` is said on its behalf."""
         writer = asyncio.create_task(peer.write(), name=f"write {session.id}")
         close_code: int | None = None
         try:
@@ -91,7 +107,7 @@ class WebSocketEndpoint:
                 await asyncio.wait({writer})
                 return
             log.debug("websocket connected", session=session.id)
-            close_code = await self._read_until_closed(websocket, session, peer, writer)
+            close_code = await self._read_until_closed(websocket, session, peer, writer, handle, first)
             log.debug("websocket closed", session=session.id, code=close_code)
         finally:
             self._sessions.socket_closed(session, peer, close_code)
@@ -99,11 +115,19 @@ class WebSocketEndpoint:
             await asyncio.wait({writer})
 
     async def _read_until_closed(
-        self, websocket: WebSocket, session: Session, peer: WebSocketPeer, writer: asyncio.Task[None]
+        self,
+        websocket: WebSocket,
+        session: Session,
+        peer: WebSocketPeer,
+        writer: asyncio.Task[None],
+        handle: Handle,
+        first: ClientMessage | None,
     ) -> int | None:
         """Return the client's close code; None when there was none, or when we closed."""
         client = Client(session, peer, self._limiter(session), self._clock)
-        reader = asyncio.create_task(self._read(websocket, client), name=f"read {session.id}")
+        if first is not None:
+            await self.dispatch(client, first)
+        reader = asyncio.create_task(self._read(websocket, client, handle), name=f"read {session.id}")
         try:
             await asyncio.wait({reader, writer}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -111,7 +135,7 @@ class WebSocketEndpoint:
             await asyncio.wait({reader})
         return None if reader.cancelled() else reader.result()
 
-    async def _read(self, websocket: WebSocket, client: Client) -> int | None:
+    async def _read(self, websocket: WebSocket, client: Client, handle: Handle) -> int | None:
         """Handle message after message; a client that sends more than its share is read more slowly."""
         rate = self._settings.session.message_rate
         bucket = TokenBucket(rate, burst=rate)
@@ -125,24 +149,30 @@ class WebSocketEndpoint:
                 client.note("client sends more than session.message_rate and is read more slowly", rate=rate)
             # also without a wait: messages that came together must not keep everybody else waiting
             await asyncio.sleep(wait)
-            await self._handle(client, frame.get("text"))
+            await self._handle(client, frame.get("text"), handle)
 
-    async def _handle(self, client: Client, text: str | None) -> None:
-        event = ""
+    async def _handle(self, client: Client, text: str | None, handle: Handle) -> None:
         try:
             if text is None:
                 raise BadMessage("a binary frame")
             if len(text) > self._settings.server.max_message_size:
                 raise BadMessage(f"longer than server.max_message_size: {len(text)} characters")
-            message = parse(text)
-            event = message.event
-            self._metrics.received(event)
-            await self._dispatch(client, message)
+            self._metrics.received(await handle(client, text))
         except BadMessage as error:
             self._metrics.bad_messages.inc()
-            client.complain("message ignored", error=str(error), event_name=event[:64])
+            client.complain("message ignored", error=str(error), event_name=error.event[:64])
         except Exception as error:  # noqa: BLE001 (it is logged, and one message of one client)
-            client.complain("message failed", event_name=event[:64], exc_info=error)
+            client.complain("message failed", exc_info=error)
+
+    async def _handle_message(self, client: Client, text: str) -> str:
+        message = parse(text)
+        try:
+            await self.dispatch(client, message)
+        except BadMessage as error:
+            self._metrics.received(message.event)
+            error.event = message.event
+            raise
+        return message.event
 
     def _limiter(self, session: Session) -> LogLimiter:
         return self._limiters.setdefault(session, LogLimiter(LOG_INTERVAL))

@@ -22,7 +22,13 @@ Payload: TypeAlias = "JsonValue | Absent"
 
 
 class BadMessage(ValueError):  # noqa: N818 (it says what the message is)
-    """A frame that is no message, or a payload of the wrong shape; the text says what is wrong."""
+    """A frame that is no message, or a payload of the wrong shape; the text says what is wrong.
+
+    Attributes:
+        event: the message's event, where there is one.
+    """
+
+    event = ""
 
 
 @dataclass(frozen=True, slots=True)

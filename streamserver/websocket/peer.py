@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -37,22 +38,36 @@ CLOSE_REFUSED = 1008
 """Policy violation: the session, or this connection, is not wanted (RFC 6455 §7.4.1)."""
 
 
-def encode(event: str, payload: object = ABSENT) -> str:
-    """Return a message as text; `ABSENT` leaves the payload out, None is null.
+Encode = Callable[[str, object], Iterable[str]]
+"""Makes the frames of a message: one, or as many as another protocol needs."""
 
-    ASCII only, so that half a surrogate pair that a client sent is passed on and not a failure.
-    """
+
+def encode(event: str, payload: object = ABSENT) -> str:
+    """Return a message as text; `ABSENT` leaves the payload out, None is null."""
     message: dict[str, object] = {"event": event}
     if payload is not ABSENT:
         message["payload"] = payload
+    return encode_text(message)
+
+
+def encode_text(message: Mapping[str, object]) -> str:
+    """Return JSON in ASCII only: half a surrogate pair that a client sent is passed on and no failure."""
     return json.dumps(message, separators=(",", ":"), allow_nan=False)
+
+
+def encode_one(event: str, payload: object) -> tuple[str]:
+    """Make the frame of version 3 of neko's protocol."""
+    return (encode(event, payload),)
 
 
 class WebSocketPeer:
     """What `Session.socket` is. `send` and `close` never block; `write` is the task that does the work."""
 
-    def __init__(self, websocket: WebSocket, name: str, metrics: WebSocketMetrics) -> None:
+    def __init__(
+        self, websocket: WebSocket, name: str, metrics: WebSocketMetrics, encode: Encode = encode_one
+    ) -> None:
         """`name` is the session in log lines."""
+        self._encode = encode
         self._websocket = websocket
         self._name = name
         self._metrics = metrics
@@ -68,19 +83,26 @@ class WebSocketPeer:
         """Queue a message. When too much waits already, the client is too slow and is closed."""
         if not self._open:
             return
-        text = encode(event, payload)
+        for text in self._encode(event, payload):
+            self.send_text(text)
+        self._metrics.sent(event)
+
+    def send_text(self, text: str) -> None:
+        """Queue a frame that is made already."""
+        if not self._open:
+            return
         if len(self._waiting) >= QUEUE_MESSAGES or self._waiting_bytes > QUEUE_BYTES:
             self._too_slow("too much waits for it")
             return
         self._queue(text)
-        self._metrics.sent(event)
 
     def close(self, reason: str) -> None:
         """Send what waits, then `system/disconnect` with the reason, then close."""
         if not self._open:
             return
         self._open = False
-        self._queue(encode("system/disconnect", {"message": reason}))
+        for text in self._encode("system/disconnect", {"message": reason}):
+            self._queue(text)
         self._metrics.sent("system/disconnect")
         self._close_reason = reason
         self._close_code = CLOSE_CODES.get(reason, CLOSE_REFUSED)

@@ -16,6 +16,7 @@ from streamserver.capture.broadcast import Broadcast
 from streamserver.capture.stills import Stills
 from streamserver.config import Settings
 from streamserver.desktop.desktop import Desktop
+from streamserver.legacy import make_routes
 from streamserver.members.choice import make_provider
 from streamserver.members.profile import MemberProfile
 from streamserver.plugins.health import HealthRegistry
@@ -99,6 +100,7 @@ async def running(
         egress=egress,
     )
     api = build_app(context)
+    api.add_routes(make_routes(websocket, sessions, settings.server.path_prefix, file_transfer=True))
     http = HttpServer(api.asgi, settings.server, settings.session)
     await sessions.start()
     await websocket.start()

@@ -15,7 +15,7 @@ from streamserver.desktop.drop import DropError
 from streamserver.desktop.errors import ScreenRefused
 from streamserver.sessions.model import Session
 from streamserver.signals import Signal
-from streamserver.webrtc.signaling import AudioRequest, Provide, VideoRequest
+from streamserver.webrtc.signaling import AudioRequest, AudioStatus, Provide, VideoRequest, VideoStatus
 from tests.stand_ins import ClipboardStandIn, FileChooserStandIn, KeyboardStandIn, TouchStandIn
 
 
@@ -75,7 +75,12 @@ class WebRTCStandIn:
     video_ids: Sequence[str] = ("main",)
 
     async def create_peer(self, session: Session, /, video: VideoRequest, audio: AudioRequest) -> Provide:
-        raise NotImplementedError
+        return Provide(
+            sdp="v=0 offer",
+            iceservers=[],
+            video=VideoStatus(disabled=False, id="main", video="main"),
+            audio=AudioStatus(disabled=False),
+        )
 
     def cursor_moved(self, session: Session, x: int, y: int, /) -> None: ...
 

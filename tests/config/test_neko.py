@@ -96,8 +96,6 @@ def test_each_name_of_neko_v2_is_a_warning_that_names_the_one_to_set(tmp_path: P
 @pytest.mark.parametrize(
     ("text", "part"),
     [
-        ("legacy: true", "legacy: "),
-        ("session: {inactive_cursors: true}", "session.inactive_cursors"),
         ("capture: {video: {codec: av1}}", "av1 is not encoded yet; h264 is used"),
         ("capture: {audio: {codec: g722}}", "g722 is not encoded yet; opus is used"),
         ("capture: {video: {ids: [x]}}", "there is no pipeline x"),
