@@ -114,8 +114,6 @@ class ProcessSettings(_Section):
     """How many user ids there are, which bounds the number of instances."""
     stop_grace: Duration = Field(default=10.0, gt=0, le=3600)
     """How long a command may take to end after SIGTERM, before SIGKILL."""
-    log_bytes: int = Field(default=8 << 20, ge=4096, le=1 << 34)
-    """Bytes kept of an instance's output."""
 
 
 class GateSettings(_Section):
@@ -136,6 +134,8 @@ class WakeSettings(_Section):
     """How many packets wait for each stopped instance; more are dropped and counted."""
     ignore_source_cidrs: tuple[str, ...] = ()
     """Networks whose packets wake nobody, separated by commas."""
+    on_replies: bool = False
+    """Packets of connections that an instance opened itself wake it, too; else its sockets keep them."""
 
     @field_validator("ignore_source_cidrs", mode="before")
     @classmethod

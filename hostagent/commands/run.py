@@ -23,6 +23,7 @@ from hostagent.commands.terminal import agent, as_json, print_json
 from hostagent.durations import format_duration, parse_duration
 from hostagent.errors import HostError
 from hostagent.instances.model import PublishedPort
+from hostagent.network.addressing import LINK_PREFIX
 from hostagent.settings import load_settings
 
 _RECONNECT = 1.0
@@ -284,7 +285,7 @@ def _host_addresses(ports: tuple[PublishedPort, ...]) -> list[str]:
     )
     found = ["127.0.0.1"]
     for link in json.loads(answer.stdout or "[]"):
-        if link.get("ifname", "").startswith(("lo", "cn-", "catnap")):
+        if link.get("ifname", "").startswith(("lo", LINK_PREFIX)):
             continue
         found += [one["local"] for one in link.get("addr_info", []) if one.get("scope") == "global"]
     return found
