@@ -50,6 +50,7 @@ class Ports:
                     log.warning("there is no media over TCP", reason=str(error))
                     return cls(agents, udp, None)
                 udp.close()
+        log.warning("there is no media over TCP", reason="no port is free for both")
         return cls(agents, UdpMux.bind(udp_port, agents), None)
 
     async def start(self) -> None:

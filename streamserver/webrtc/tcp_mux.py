@@ -23,11 +23,11 @@ from .udp_mux import MAX_DATAGRAM, plain
 
 log = get_logger("webrtc")
 
-BUFFER_LIMIT = 128 * 1024
+BUFFER_LIMIT = 32 * 1024
 """Bytes that may wait in our memory for one slow reader; then it is sent nothing more until some have
 left."""
 
-UNSENT_LIMIT = 128 * 1024
+UNSENT_LIMIT = 32 * 1024
 """Bytes that may wait in the kernel (`TCP_NOTSENT_LOWAT`): what lies there is late and cannot be taken
 back."""
 
