@@ -101,7 +101,7 @@ class HostAgent:
                 settings.process.uids,
             ),
             settings.run_dir,
-            Trapping(ignore_source_cidrs=settings.wake.ignore_source_cidrs),
+            Trapping(ignore_source_cidrs=settings.wake.ignore_source_cidrs, replies=settings.wake.on_replies),
         )
         await self.network.start()
         self._cleanup.push_async_callback(self.network.stop)

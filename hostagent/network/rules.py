@@ -28,7 +28,7 @@ class Trapping:
 
     ignore_source_cidrs: tuple[str, ...] = ()
     """Networks whose packets wake nobody."""
-    replies: bool = True
+    replies: bool = False
     """Packets wake that belong to a connection which the instance itself opened, too."""
     nft_queues: bool = False
     """This kernel's nftables can queue by itself."""
@@ -127,7 +127,8 @@ def _chains(pool: Pool, trapping: Trapping) -> dict[str, tuple[str, list[str]]]:
 
 
 def _trap(trapping: Trapping) -> list[str]:
-    rules = ["ip saddr @ignored4 return", "ip6 saddr @ignored6 return"]
+    # an error about a packet of its own ("host unreachable", say) is nobody who calls
+    rules = ["ip saddr @ignored4 return", "ip6 saddr @ignored6 return", "ct state related return"]
     if not trapping.replies:
         rules.append("ct direction reply return")
     hold = (

@@ -40,9 +40,9 @@ addEventListener('wheel', (event) => report('wheel', Math.sign(event.deltaY)));
 
 
 class Playground:
-    """Serves the page on loopback and keeps what it reports."""
+    """Serves the page at an address of this machine and keeps what it reports."""
 
-    def __init__(self) -> None:
+    def __init__(self, address: str = "127.0.0.1") -> None:
         self.reports: list[dict[str, Any]] = []
         playground = self
 
@@ -63,7 +63,7 @@ class Playground:
             def log_message(self, format: str, *args: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer((address, 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
     def __enter__(self) -> Self:
@@ -79,7 +79,8 @@ class Playground:
     @property
     def url(self) -> str:
         """Where the page is."""
-        return f"http://127.0.0.1:{self._server.server_port}/"
+        address, port = self._server.server_address[:2]
+        return f"http://{address!s}:{port}/"
 
     def place(self, element: str) -> tuple[float, float]:
         """Return where on the shared screen the middle of `field` or `button` is."""
