@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from aioice import Candidate, Connection
 from aioice.candidate import candidate_foundation, candidate_priority
@@ -41,8 +43,14 @@ MAX_REMOTE_CANDIDATES = 32
 BUFFER_LIMIT = 256 * 1024
 """Bytes that may wait for one viewer where the system takes no more."""
 
+SOCKET_BUFFER = 512 * 1024
+"""Bytes asked for in each direction: a key frame and more."""
+
 PACKETS = (2000.0, 2000)
 """Datagrams taken from a viewer, per second on average and at once."""
+
+CHECKS = (100.0, 300)
+"""Messages of STUN that one socket parses, per second on average and at once: aioice takes 60 µs for each."""
 
 _EVERY_PORT = PortRange(0, 0)
 
@@ -70,7 +78,6 @@ class FullConnection(Connection):
         self._port_range = port_range or _EVERY_PORT
         self._public = tuple(public)
         self._taken = 0
-        self._told_all = False
         self._consent = Consent(time.monotonic())
         self._heard_at = float("-inf")
         self._budget = RateLimit(*PACKETS, time.monotonic())
@@ -104,14 +111,12 @@ class FullConnection(Connection):
     async def add_remote_candidate(self, remote_candidate: Candidate | None) -> None:
         """Take a candidate of the viewer's, unless it is of no use.
 
-        A name of mDNS would have to be waited for, and the viewer's own checks show where it is.
+        A name of mDNS would have to be waited for, and the viewer's own checks show where it is. That there
+        are no more is not passed on: aioice would give up before these checks come.
         """
-        if self._told_all:
-            return
-        if remote_candidate is None:
-            self._told_all = True
-        elif (
-            self._taken >= MAX_REMOTE_CANDIDATES
+        if (
+            remote_candidate is None
+            or self._taken >= MAX_REMOTE_CANDIDATES
             or remote_candidate.transport.lower() != "udp"
             or is_mdns_hostname(remote_candidate.host)
         ):
@@ -276,10 +281,13 @@ class FullConnection(Connection):
         for port in ports[start:] + ports[:start]:
             try:
                 transport, protocol = await asyncio.get_running_loop().create_datagram_endpoint(
-                    lambda: StunProtocol(self), local_addr=(address, port)
+                    lambda: _Socket(self), local_addr=(address, port)
                 )
             except OSError:
                 continue
+            sock: socket.socket = transport.get_extra_info("socket")
+            for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+                sock.setsockopt(socket.SOL_SOCKET, option, SOCKET_BUFFER)
             host, bound, *_ = transport.get_extra_info("sockname")
             protocol.local_candidate = Candidate(
                 foundation=candidate_foundation("host", "udp", host),
@@ -300,13 +308,37 @@ class FullConnection(Connection):
         return await relayed_candidate(
             component=component,
             hide_related_address=False,
-            protocol_factory=lambda: StunProtocol(self),
+            protocol_factory=lambda: _Socket(self),
             turn_server=server,
             turn_username=self.turn_username,
             turn_password=self.turn_password,
             turn_ssl=self.turn_ssl,
             turn_transport=self.turn_transport,
         )
+
+
+class _Socket(StunProtocol):
+    """aioice's, which looks before it parses: a flood costs little, and strangers are not heard once the
+    viewer is known.
+    """
+
+    def __init__(self, receiver: FullConnection) -> None:
+        super().__init__(receiver)
+        self._owner = receiver
+        self._checks = RateLimit(*CHECKS, time.monotonic())
+
+    def datagram_received(self, data: bytes | str, addr: tuple[Any, ...]) -> None:
+        """Tell STUN from the rest (RFC 7983 §7); take the rest from the viewer's address only."""
+        assert isinstance(data, bytes)
+        if data[:1] < b"\x04":
+            if self._checks.allow(time.monotonic()):
+                super().datagram_received(data, addr)
+            else:
+                self._owner.overflowed += 1
+            return
+        pair = seam.selected_pair(self._owner)
+        if pair is None or pair.remote_addr == addr[:2]:
+            self._owner.data_received(data, self.local_candidate.component)
 
 
 async def _reflexive(

