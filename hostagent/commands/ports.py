@@ -6,7 +6,7 @@ from ipaddress import ip_address
 from hostagent.instances.model import PublishedPort
 
 FORM = re.compile(
-    r"(?:(?P<address>\[[0-9a-fA-F:.]+\]|[0-9.]+):)?"
+    r"(?:(?P<address>\[[0-9a-fA-F:.]+\]|\d+(?:\.\d+){3}):)?"
     r"(?:(?P<host>\d{1,5}):)?(?P<instance>\d{1,5})(?:/(?P<protocol>tcp|udp))?"
 )
 

@@ -96,5 +96,5 @@ def seconds(value: JsonValue) -> str:
         return "a while"
     if value < 90:
         return f"{round(value, 1):g} s"
-    minutes = round(value / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+    hours, minutes = divmod(round(value / 60), 60)
+    return " ".join(f"{number} {unit}" for number, unit in ((hours, "h"), (minutes, "min")) if number)

@@ -21,7 +21,7 @@ ROUTES = [
     for module in (instance_routes, standby_routes, stream_routes, agent_routes)
     for route in module.router.routes
     if isinstance(route, APIRoute)
-    for method in sorted(route.methods)
+    for method in sorted(route.methods or ())
 ]
 METRICS = sorted(
     {
