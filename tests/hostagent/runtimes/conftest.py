@@ -15,8 +15,6 @@ from hostagent.runtimes.contract import LaunchPlan
 from hostagent.runtimes.process.runtime import ProcessRuntime
 from tests.network import Namespace
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="namespaces and cgroups need root")
-
 Planner = Callable[..., LaunchPlan]
 
 
@@ -34,6 +32,8 @@ def new_group() -> str:
 
 @pytest.fixture(scope="module")
 def network() -> Iterator[Namespace]:
+    if os.geteuid() != 0:
+        pytest.skip("namespaces and cgroups need root")
     with Namespace() as namespace:
         yield namespace
 

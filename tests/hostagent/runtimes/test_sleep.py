@@ -253,6 +253,13 @@ async def test_memory_goes_to_swap_and_comes_back(runtime: ProcessRuntime, plan:
         assert (await runtime.inspect(wanted.id, None)).frozen
         runtime.thaw(wanted.id)
         assert call()
+        # somebody comes while memory is being taken: it is not held up
+        await runtime.freeze(wanted.id)
+        taking = asyncio.create_task(runtime.reclaim(wanted.id))
+        await asyncio.sleep(0.005)
+        runtime.thaw(wanted.id)
+        assert await asyncio.to_thread(call)
+        await taking
         await runtime.stop(wanted.id, 5)
 
 
