@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import secrets
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -126,8 +127,10 @@ async def _trial(hierarchies: Hierarchies, group: str) -> AsyncIterator[Cgroup]:
             yield cgroup
         finally:
             cgroup.kill()
+            # not child.kill(): it would reap the process behind asyncio's back, which logs a warning
             with contextlib.suppress(ProcessLookupError):
-                child.kill()
+                if child.returncode is None:
+                    os.kill(child.pid, signal.SIGKILL)
             await asyncio.gather(child.wait(), child.stdout.read())
     finally:
         await cgroup.remove()
