@@ -22,7 +22,7 @@ const HEADER = 3;
 const TIME_BASE = 4294967295;
 
 /** @typedef {{type: "cursor-position", x: number, y: number}} CursorPosition */
-/** @typedef {{type: "cursor-image", width: number, height: number, xhot: number, yhot: number, png: Uint8Array<ArrayBuffer>}} CursorImage */
+/** @typedef {{type: "cursor-image", width: number, height: number, xhot: number, yhot: number, png: Uint8Array}} CursorImage */
 /** @typedef {{type: "pong", sent: number, answered: number}} Pong milliseconds of each side's clock */
 
 /**

@@ -21,6 +21,8 @@ export class Gate {
   #asking = false;
   /** The server has no gate, or does not tell us. */
   #refused = false;
+  /** @type {boolean | null} whether the server has a gate; null = not asked yet */
+  #there = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
 
@@ -42,12 +44,19 @@ export class Gate {
     if (!this.#looking || this.#refused || this.#asking || document.hidden) return;
     this.#asking = true;
     try {
-      this.#show(await rest("GET", "api/scaletozero"));
+      if (await this.#isThere()) this.#show(await rest("GET", "api/scaletozero"));
+      else this.#refused = true;
     } catch (error) {
       this.#failed(error);
     }
     this.#asking = false;
     this.#timer = setTimeout(() => void this.#ask(), INTERVAL);
+  }
+
+  /** Whether the server has a gate: it says so among the parts whose health it knows, once for this page. */
+  async #isThere() {
+    this.#there ??= Boolean((await rest("GET", "api/health"))?.parts?.scaletozero);
+    return this.#there;
   }
 
   /** @param {Evidence} evidence */

@@ -32,6 +32,58 @@ export function fit(stage, screen, pixelRatio, barHeight) {
   return { left: left / pixelRatio, top: top / pixelRatio, width: width / pixelRatio, height: height / pixelRatio };
 }
 
+/** How much larger than its place a picture may be made. */
+const LARGEST = 5;
+
+/**
+ * How the picture is enlarged: by which factor, and by how much it is moved, CSS px.
+ * @typedef {{scale: number, x: number, y: number}} Zoom
+ */
+
+/** @type {Zoom} */
+export const WHOLE = { scale: 1, x: 0, y: 0 };
+
+/**
+ * The box of the enlarged picture. It is moved no further than its edges.
+ * @param {Box} box of the whole picture
+ * @param {Size} stage CSS px
+ * @param {Zoom} zoom
+ * @returns {{box: Box, zoom: Zoom}} the zoom as far as it is possible
+ */
+export function enlarge(box, stage, zoom) {
+  const scale = Math.min(LARGEST, Math.max(1, zoom.scale));
+  if (scale === 1) return { box, zoom: WHOLE };
+  const width = box.width * scale;
+  const height = box.height * scale;
+  const left = within(box.left * scale + zoom.x, width, stage.width);
+  const top = within(box.top * scale + zoom.y, height, stage.height);
+  return { box: { left, top, width, height }, zoom: { scale, x: left - box.left * scale, y: top - box.top * scale } };
+}
+
+/**
+ * Enlarge by a factor more, so that what is at `from` comes to `to`.
+ * @param {Zoom} zoom
+ * @param {number} factor
+ * @param {{x: number, y: number}} from CSS px of the stage
+ * @param {{x: number, y: number}} to
+ * @returns {Zoom}
+ */
+export function pinched(zoom, factor, from, to) {
+  const scale = Math.min(LARGEST, Math.max(1, zoom.scale * factor));
+  const real = scale / zoom.scale;
+  return { scale, x: to.x - (from.x - zoom.x) * real, y: to.y - (from.y - zoom.y) * real };
+}
+
+/**
+ * @param {number} start
+ * @param {number} length of the picture
+ * @param {number} room of the stage
+ */
+function within(start, length, room) {
+  // Larger, it leaves no gap; smaller, it leaves no edge.
+  return Math.min(Math.max(0, room - length), Math.max(Math.min(0, room - length), start));
+}
+
 /**
  * The pixel of the remote screen under a point of the page, the nearest one when the point is outside.
  * @param {{x: number, y: number}} point CSS px, same origin as the box

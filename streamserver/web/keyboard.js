@@ -21,6 +21,8 @@ const RENEWAL = 2_000;
 const BACKSPACE = 0xff08;
 const DELETE = 0xffff;
 const ENTER = 0xff0d;
+const SHIFT = 0xffe1;
+const CONTROL = 0xffe3;
 
 /**
  * @typedef {object} KeyboardOptions
@@ -29,6 +31,7 @@ const ENTER = 0xff0d;
  * @property {() => boolean} active whether keys go to the shared browser
  * @property {(keysym: number) => void} keyDown
  * @property {(keysym: number) => void} keyUp
+ * @property {() => boolean} pasting whether Ctrl+V pastes what was copied here: the browser says what it is
  * @property {() => void} leave the person pressed Ctrl+Alt+Shift
  */
 
@@ -49,7 +52,6 @@ export class Keyboard {
     field.addEventListener("keyup", (event) => this.#up(event));
     field.addEventListener("compositionend", (event) => this.#type(event.data));
     field.addEventListener("input", (event) => this.#input(/** @type {InputEvent} */ (event)));
-    field.addEventListener("paste", (event) => event.preventDefault());
     field.addEventListener("drop", (event) => event.preventDefault());
     field.addEventListener("blur", () => this.releaseAll());
     addEventListener("blur", () => this.releaseAll());
@@ -79,9 +81,12 @@ export class Keyboard {
     }
     const keysym = keysymOf({ ...fields(event), altGraph: event.getModifierState("AltGraph") }, this.#options.mac);
     if (keysym === null) return;
+    // The paste event that follows is heard by the clipboard; it presses the keys at the other end.
+    if (isPaste(event, keysym, this.#options.mac) && this.#options.pasting()) return;
     event.preventDefault();
     const place = placeOf(event);
     this.#releaseLostModifiers(event);
+    this.#pressMissingModifiers(event);
     if (event.repeat && this.#pressed.has(place)) return this.#renew(event, place);
     if (event.code === "ControlLeft") this.#controlAt = event.timeStamp;
     // The same key may type something else now (Shift came or went): its old keysym must not stay down.
@@ -121,6 +126,25 @@ export class Keyboard {
     for (const place of [...this.#pressed.keys()]) {
       const modifier = modifierAt(place);
       if (modifier !== null && place !== event.code && !event.getModifierState(modifier)) this.#release(place);
+    }
+  }
+
+  /**
+   * What was released at the other end while it is held here (a paste does that) goes down again with the next key.
+   * @param {KeyboardEvent} event
+   */
+  #pressMissingModifiers(event) {
+    if (isModifier(event.key) || event.getModifierState("AltGraph")) return;
+    const command = this.#options.mac ? event.metaKey : event.ctrlKey;
+    /** @type {[boolean, string[], string, number][]} */
+    const wanted = [
+      [command, this.#options.mac ? ["MetaLeft", "MetaRight"] : ["ControlLeft", "ControlRight"], this.#options.mac ? "MetaLeft" : "ControlLeft", CONTROL],
+      [event.shiftKey, ["ShiftLeft", "ShiftRight"], "ShiftLeft", SHIFT],
+    ];
+    for (const [held, places, place, keysym] of wanted) {
+      if (!held || event.code === "" || places.some((other) => this.#pressed.has(other))) continue;
+      this.#options.keyDown(keysym);
+      this.#pressed.set(place, keysym);
     }
   }
 
@@ -172,6 +196,15 @@ export class Keyboard {
 /** @param {KeyboardEvent} event */
 function isComposing(event) {
   return event.isComposing || event.keyCode === 229 || event.key === "Process" || event.key === "Dead";
+}
+
+/**
+ * @param {KeyboardEvent} event
+ * @param {number} keysym
+ * @param {boolean} mac
+ */
+function isPaste(event, keysym, mac) {
+  return (mac ? event.metaKey : event.ctrlKey) && !event.altKey && (keysym === 0x76 || keysym === 0x56);
 }
 
 /**

@@ -91,7 +91,7 @@ export function keysymOfCharacter(codePoint) {
  * @returns {number[]}
  */
 export function keysymsOfText(text) {
-  return [...text].map((character) => keysymOfCharacter(character.codePointAt(0) ?? 0)).filter((keysym) => keysym !== null);
+  return [...text].flatMap((character) => keysymOfCharacter(character.codePointAt(0) ?? 0) ?? []);
 }
 
 /**

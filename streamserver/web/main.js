@@ -5,22 +5,30 @@
  */
 
 import { Bar } from "./bar.js";
+import { Chat } from "./chat.js";
+import { Clipboard } from "./clipboard.js";
+import { Connection } from "./connection.js";
 import { Control } from "./control.js";
 import {
   encodeButtonDown, encodeButtonUp, encodeKeyDown, encodeKeyUp, encodeMove, encodeScroll,
 } from "./datachannel.js";
 import { Doze } from "./doze.js";
+import { Drop } from "./drop.js";
 import { element } from "./element.js";
+import { Files } from "./files.js";
 import { FullScreen } from "./fullscreen.js";
 import { Gate } from "./gate.js";
 import { Keyboard } from "./keyboard.js";
 import { Notice } from "./notice.js";
+import { Panel } from "./panel.js";
 import { Peer } from "./peer.js";
 import { People } from "./people.js";
 import { Pointer } from "./pointer.js";
+import { Pointers } from "./pointers.js";
 import { Prompts } from "./prompts.js";
-import { address } from "./rest.js";
+import { address, rest, RestError } from "./rest.js";
 import { Room } from "./room.js";
+import { RoomSettings } from "./roomsettings.js";
 import { logout, whoami } from "./session.js";
 import { SignIn } from "./signin.js";
 import { Socket } from "./socket.js";
@@ -34,12 +42,15 @@ const field = element("keyboard", HTMLTextAreaElement);
 const keysButton = element("keys", HTMLButtonElement);
 const signOutButton = element("sign-out", HTMLButtonElement);
 const peopleButton = element("people-toggle", HTMLButtonElement);
+const connectionButton = element("connection-toggle", HTMLButtonElement);
+const zoomButton = element("zoom-reset", HTMLButtonElement);
 
-/** @type {Pick<Situation, "phase" | "media" | "picture" | "mediaAttempt" | "lost" | "asleepSince" | "end">} */
+/** @type {Pick<Situation, "phase" | "media" | "picture" | "paused" | "mediaAttempt" | "lost" | "asleepSince" | "end">} */
 const situation = {
   phase: "checking",
   media: "none",
   picture: false,
+  paused: false,
   mediaAttempt: 0,
   lost: { why: "", attempt: 0, since: 0, next: null },
   asleepSince: 0,
@@ -62,6 +73,7 @@ const socket = new Socket({
 });
 const send = socket.send.bind(socket);
 const doze = new Doze({ send, connected: () => situation.phase === "live", sleep: fallAsleep, wake: connect });
+/** @type {Peer} */
 const peer = new Peer({
   send,
   onStream: (stream) => {
@@ -79,6 +91,11 @@ const peer = new Peer({
     if (media === "connected") socket.hurry();
     draw();
   },
+  onVideo: (status) => {
+    connection.setStatus(status);
+    situation.paused = status.paused === true;
+    draw();
+  },
 });
 const view = new View({
   stage: element("stage", HTMLElement),
@@ -93,8 +110,30 @@ const view = new View({
   },
 });
 const control = new Control({ room, send, prompts, onChange: draw });
-const people = new People({ give: (id) => control.give(id), reset: () => control.reset(), toggled: lookAtGate });
+const panel = new Panel(() => draw());
+const people = new People({
+  give: (id) => control.give(id),
+  reset: () => control.reset(),
+  mute: (id, muted) => void administer("POST", `api/members/${encodeURIComponent(id)}`, { plugins: { "chat.can_send": !muted } }),
+  disconnect: (id) => void administer("POST", `api/sessions/${encodeURIComponent(id)}/disconnect`),
+  signOut: (id) =>
+    prompts.ask(`end ${id}`, `Sign ${room.name(id)} out?`, [
+      { label: "Sign out", primary: true, act: () => void administer("DELETE", `api/sessions/${encodeURIComponent(id)}`) },
+      { label: "Keep", act: () => undefined },
+    ]),
+});
+const chat = new Chat({ room, send, prompts, looking: () => panel.shows("chat") && !document.hidden, changed: draw });
+const files = new Files({ room, prompts, changed: draw });
+const roomSettings = new RoomSettings({ room, send, prompts });
+/** @type {Connection} */
+const connection = new Connection({
+  report: () => peer.report(),
+  connected: () => situation.phase === "live" && situation.media === "connected",
+  looking: () => panel.shows("connection"),
+  choose: (id) => peer.choose(id),
+});
 const gate = new Gate();
+const pointers = new Pointers({ room, place: (point) => view.place(point) });
 const mac = /mac|iphone|ipad/i.test(navigator.platform);
 const keyboard = new Keyboard({
   field,
@@ -102,6 +141,7 @@ const keyboard = new Keyboard({
   active: inControl,
   keyDown: (keysym) => peer.send(encodeKeyDown(keysym)),
   keyUp: (keysym) => peer.send(encodeKeyUp(keysym)),
+  pasting: mayUseClipboard,
   leave: () => {
     field.blur();
     element("control", HTMLButtonElement).focus();
@@ -117,6 +157,11 @@ const pointer = new Pointer({
   buttonDown: (button) => peer.send(encodeButtonDown(button)),
   buttonUp: (button) => peer.send(encodeButtonUp(button)),
   scroll: (dx, dy, controlKey) => peer.send(encodeScroll(dx, dy, controlKey)),
+  pinch: (factor, from, to) => {
+    view.pinch(factor, from, to);
+    zoomButton.hidden = !view.enlarged;
+  },
+  enlarged: () => view.enlarged,
   pressed: (byTouch) => {
     if (!inControl()) control.press();
     // A finger on the picture must not bring up the on-screen keyboard; its button does.
@@ -124,9 +169,41 @@ const pointer = new Pointer({
   },
 });
 
+const clipboard = new Clipboard({ send, prompts, allowed: mayUseClipboard, letGo: () => keyboard.releaseAll() });
+const drop = new Drop({
+  active: inControl,
+  mayUpload: () => situation.phase === "live" && files.mayUpload,
+  share: (dropped) => {
+    panel.open("files");
+    return files.take(dropped);
+  },
+  locate: (event) => view.locate(event),
+  prompts,
+});
+
 /** Whether input goes to the shared browser. */
 function inControl() {
   return situation.phase === "live" && situation.media === "connected" && room.inControl;
+}
+
+/** Whether the clipboard of the shared browser is ours too. */
+function mayUseClipboard() {
+  return inControl() && Boolean(room.me?.profile.can_access_clipboard);
+}
+
+/**
+ * What only administrators may do.
+ * @param {"POST" | "DELETE"} method
+ * @param {string} path
+ * @param {unknown} [body]
+ */
+async function administer(method, path, body) {
+  try {
+    await rest(method, path, body);
+  } catch (error) {
+    if (!(error instanceof RestError)) throw error;
+    prompts.hint(`That did not work: ${error.message}.`);
+  }
 }
 
 function connect() {
@@ -138,7 +215,7 @@ function connect() {
 function fallAsleep() {
   letGo();
   prompts.clear();
-  people.open(false);
+  panel.close();
   peer.close();
   socket.stop();
   situation.asleepSince = Date.now();
@@ -157,8 +234,10 @@ async function signOut() {
 
 /** @param {string} note */
 function askToSignIn(note) {
-  people.open(false);
+  panel.close();
   prompts.clear();
+  chat.forget();
+  files.forget();
   enter("signed-out");
   signIn.show(note);
 }
@@ -216,13 +295,18 @@ function hear(event, payload) {
     if (event === "session/deleted") prompts.withdraw(`request ${payload.id}`);
     if (event === "control/host") controlChanged(hadControl);
     draw();
-  } else if (event === "control/request") control.requested(payload.id);
+  } else if (chat.hear(event, payload) || files.hear(event, payload)) draw();
+  else if (event === "control/request") control.requested(payload.id);
+  else if (pointers.hear(event, payload)) return;
+  else if (roomSettings.hear(event, payload)) draw();
+  else if (!clipboard.hear(event, payload)) drop.hear(event, payload, room.self);
 }
 
 /** @param {string | null} before our session before this connection */
 function began(before) {
   situation.phase = "live";
   control.changed();
+  connection.setVideos(room.videos);
   const outlived = before === room.self && Boolean(room.me?.state.is_watching);
   if (room.me?.profile.can_watch) peer.resume(outlived);
   else peer.close();
@@ -245,7 +329,11 @@ function controlChanged(hadControl) {
   if (room.inControl && !hadControl) {
     pointer.forget();
     if (wanted || document.activeElement === document.body) field.focus({ preventScroll: true });
-    prompts.hint("You are in control. Press and release Ctrl+Alt+Shift to get your keyboard back.");
+    prompts.hint(
+      matchMedia("(pointer: coarse)").matches
+        ? "You are in control. Its button brings up the keyboard; two fingers scroll."
+        : "You are in control. Press and release Ctrl+Alt+Shift to get your keyboard back.",
+    );
   } else if (!room.inControl && hadControl) {
     letGo();
     if (room.controller !== null) prompts.hint(`${room.name(room.controller)} is in control now.`);
@@ -282,8 +370,17 @@ function draw() {
   if (live) control.show();
   else control.hide();
   people.show(room);
+  const known = live || phase === "connecting" || phase === "reconnecting";
+  panel.offer("chat", known && chat.isThere);
+  panel.offer("files", known && files.isThere);
+  chat.show();
+  files.show();
+  roomSettings.show();
+  pointers.tidy();
+  clipboard.show();
+  connection.show();
   lookAtGate();
-  peopleButton.hidden = !live;
+  peopleButton.hidden = connectionButton.hidden = !live;
   signOutButton.hidden = !live && phase !== "connecting" && phase !== "reconnecting";
   sound.show(live && view.hasSound);
   fullScreen.show(live);
@@ -295,19 +392,25 @@ function draw() {
 
 /** Admins see why the machine is awake below the list of people. */
 function lookAtGate() {
-  gate.look(situation.phase === "live" && people.isOpen && Boolean(room.me?.profile.is_admin));
+  gate.look(situation.phase === "live" && panel.shows("people") && Boolean(room.me?.profile.is_admin));
 }
 
 /** Whether the keyboard belongs to the shared browser right now. */
 function capturing() {
   const on = inControl() && document.activeElement === field;
   document.body.classList.toggle("capturing", on);
+  keysButton.setAttribute("aria-pressed", String(on));
   bar.mayHide(on || (inControl() && matchMedia("(pointer: coarse)").matches));
 }
 
 field.addEventListener("focus", capturing);
 field.addEventListener("blur", capturing);
-keysButton.addEventListener("click", () => field.focus());
+keysButton.addEventListener("pointerdown", (event) => event.preventDefault()); // the field keeps the focus until the click
+keysButton.addEventListener("click", () => (document.activeElement === field ? field.blur() : field.focus()));
+zoomButton.addEventListener("click", () => {
+  view.showWhole();
+  zoomButton.hidden = true;
+});
 signOutButton.addEventListener("click", () => void signOut());
 setInterval(() => situation.phase === "reconnecting" && !document.hidden && notice.count(situation.lost), 1000);
 

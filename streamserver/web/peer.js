@@ -29,6 +29,7 @@ const MOST_BUFFERED = 64 * 1024;
  * @property {() => void} onEnding the stream ends; its last picture can still be taken
  * @property {(message: NonNullable<ReturnType<typeof decode>>) => void} onMessage from the data channel
  * @property {(state: PeerState, attempt: number) => void} onState
+ * @property {(status: import("./types.js").VideoStatus) => void} onVideo which stream the server gives us
  */
 
 export class Peer {
@@ -40,6 +41,7 @@ export class Peer {
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #timer;
   /** @type {PeerState} */ #state = "none";
   #wanted = false;
+  /** @type {string | null} the stream that was chosen; null = by itself */ #quality = null;
   #attempt = 0;
   /** A new connection was asked for and is not provided yet: what comes meanwhile is not for the old one. */
   #awaiting = false;
@@ -82,7 +84,11 @@ export class Peer {
    */
   hear(event, payload) {
     switch (event) {
+      case "signal/video":
+        this.#options.onVideo(payload);
+        return true;
       case "signal/provide":
+        if (payload.video !== undefined) this.#options.onVideo(payload.video);
         this.#step(() => this.#accept(payload));
         return true;
       case "signal/offer":
@@ -98,6 +104,25 @@ export class Peer {
       default:
         return event.startsWith("signal/");
     }
+  }
+
+  /**
+   * Choose a stream, now and for connections to come.
+   * @param {string | null} id null = the server chooses by what the connection can carry
+   */
+  choose(id) {
+    this.#quality = id;
+    this.#options.send("signal/video", this.#video);
+  }
+
+  /** What we want of the picture. */
+  get #video() {
+    return this.#quality === null ? { auto: true } : { auto: false, selector: { type: "exact", id: this.#quality } };
+  }
+
+  /** Statistics of the connection; null without one. */
+  async report() {
+    return (await this.#connection?.getStats()) ?? null;
   }
 
   /**
@@ -118,7 +143,7 @@ export class Peer {
     this.#attempt += 1;
     this.#report("connecting");
     // Without a WebSocket nothing was asked: `resume` comes when it is back.
-    if (!this.#options.send("signal/request", { video: {}, audio: {} })) return;
+    if (!this.#options.send("signal/request", { video: this.#video, audio: {} })) return;
     this.#awaiting = true;
     this.#timer = setTimeout(() => this.#request(), CONNECT_TIMEOUT);
   }

@@ -6,52 +6,42 @@
 import { element } from "./element.js";
 
 /** @typedef {import("./room.js").Room} Room */
+/** @typedef {import("./types.js").SessionData} SessionData */
 
 /**
  * @typedef {object} PeopleOptions
  * @property {(id: string) => void} give
  * @property {() => void} reset take control away from whoever has it
- * @property {() => void} toggled the list was opened or closed
+ * @property {(id: string, muted: boolean) => void} mute
+ * @property {(id: string) => void} disconnect
+ * @property {(id: string) => void} signOut end somebody's session
  */
+
+/** @typedef {{text: string, label: string, key: string, act: () => void}} Action */
 
 export class People {
   /** @type {PeopleOptions} */ #options;
-  #panel = element("people", HTMLElement);
   #toggle = element("people-toggle", HTMLButtonElement);
   #count = element("people-count", HTMLElement);
   #list = element("people-list", HTMLUListElement);
+  /** What is drawn: the same is not drawn again, so that nothing moves under a finger. */
+  #drawn = "";
+  /** Ids whose further actions are unfolded. */
+  #unfolded = new Set();
 
   /** @param {PeopleOptions} options */
   constructor(options) {
     this.#options = options;
-    this.#toggle.addEventListener("click", () => this.open(this.#panel.hidden === true));
-    element("people-close", HTMLButtonElement).addEventListener("click", () => this.#close());
-    this.#panel.addEventListener("keydown", (event) => event.key === "Escape" && this.#close());
-  }
-
-  /** @param {boolean} open */
-  open(open) {
-    this.#panel.hidden = !open;
-    document.body.classList.toggle("with-panel", open);
-    this.#toggle.setAttribute("aria-expanded", String(open));
-    this.#options.toggled();
-  }
-
-  /** Whether the list is open. */
-  get isOpen() {
-    return !this.#panel.hidden;
-  }
-
-  #close() {
-    this.open(false);
-    this.#toggle.focus();
   }
 
   /** @param {Room} room */
   show(room) {
     const present = room.present;
+    const drawn = JSON.stringify([room.self, room.controller, room.me?.profile, room.permits("chat.can_send"), present]);
+    if (drawn === this.#drawn) return;
+    this.#drawn = drawn;
     this.#count.textContent = String(present.length);
-    this.#toggle.title = `Who is here (${present.length})`;
+    this.#toggle.title = `Who is here (${present.length}), chat, files, settings`;
     const focused = document.activeElement instanceof HTMLElement ? document.activeElement.dataset.key : undefined;
     this.#list.replaceChildren(...present.map((session) => this.#row(room, session)));
     if (focused !== undefined) this.#refocus(focused);
@@ -59,12 +49,12 @@ export class People {
 
   /** @param {string} key */
   #refocus(key) {
-    for (const button of this.#list.querySelectorAll("button")) if (button.dataset.key === key) button.focus();
+    for (const part of this.#list.querySelectorAll("button, summary")) if (part instanceof HTMLElement && part.dataset.key === key) part.focus();
   }
 
   /**
    * @param {Room} room
-   * @param {import("./types.js").SessionData} session
+   * @param {SessionData} session
    */
   #row(room, session) {
     const row = document.createElement("li");
@@ -79,30 +69,77 @@ export class People {
     text.append(name, facts);
     row.append(initial(room.name(session.id)), text);
     row.classList.toggle("in-control", room.controller === session.id);
-    const button = this.#button(room, session);
-    if (button !== null) row.append(button);
+    const first = this.#control(room, session);
+    if (first !== null) row.append(button(first));
+    const more = this.#more(room, session);
+    if (more.length > 0) row.append(this.#folded(room.name(session.id), session.id, more));
     return row;
   }
 
   /**
    * @param {Room} room
-   * @param {import("./types.js").SessionData} session
-   * @returns {HTMLButtonElement | null}
+   * @param {SessionData} session
+   * @returns {Action | null}
    */
-  #button(room, session) {
+  #control(room, session) {
     const me = room.me?.profile;
+    const name = room.name(session.id);
     if (!me?.can_host || session.id === room.self) return null;
     if (room.controller === session.id) {
-      return me.is_admin ? action("Take away", `Take control away from ${room.name(session.id)}`, `reset ${session.id}`, this.#options.reset) : null;
+      return me.is_admin ? { text: "Take away", label: `Take control away from ${name}`, key: `reset ${session.id}`, act: this.#options.reset } : null;
     }
     if (!(me.is_admin || room.inControl) || !session.profile.can_host) return null;
-    return action("Give control", `Give control to ${room.name(session.id)}`, `give ${session.id}`, () => this.#options.give(session.id));
+    return { text: "Give control", label: `Give control to ${name}`, key: `give ${session.id}`, act: () => this.#options.give(session.id) };
+  }
+
+  /**
+   * What else an administrator may do about somebody.
+   * @param {Room} room
+   * @param {SessionData} session
+   * @returns {Action[]}
+   */
+  #more(room, session) {
+    if (!room.me?.profile.is_admin || session.id === room.self) return [];
+    const { id } = session;
+    const name = room.name(id);
+    const muted = isMuted(session);
+    return [
+      {
+        text: muted ? "Unmute" : "Mute", label: muted ? `Let ${name} write in the chat again` : `Keep ${name} from writing in the chat`,
+        key: `mute ${id}`, act: () => this.#options.mute(id, !muted),
+      },
+      { text: "Disconnect", label: `Disconnect ${name}`, key: `disconnect ${id}`, act: () => this.#options.disconnect(id) },
+      { text: "Sign out", label: `Sign ${name} out`, key: `end ${id}`, act: () => this.#options.signOut(id) },
+    ];
+  }
+
+  /**
+   * @param {string} name
+   * @param {string} id
+   * @param {Action[]} actions
+   */
+  #folded(name, id, actions) {
+    const details = document.createElement("details");
+    details.className = "more";
+    details.open = this.#unfolded.has(id);
+    details.addEventListener("toggle", () => (details.open ? this.#unfolded.add(id) : this.#unfolded.delete(id)));
+    const summary = document.createElement("summary");
+    summary.className = "button small icon-only";
+    summary.textContent = "⋯";
+    summary.title = "More";
+    summary.dataset.key = `more ${id}`;
+    summary.setAttribute("aria-label", `More about ${name}`);
+    const group = document.createElement("div");
+    group.className = "more-actions";
+    group.append(...actions.map(button));
+    details.append(summary, group);
+    return details;
   }
 }
 
 /**
  * @param {Room} room
- * @param {import("./types.js").SessionData} session
+ * @param {SessionData} session
  */
 function factsOf(room, session) {
   const facts = [];
@@ -111,7 +148,13 @@ function factsOf(room, session) {
   if (room.controller === session.id) facts.push("in control");
   else if (session.state.is_watching) facts.push("watching");
   else facts.push("not watching");
+  if (isMuted(session)) facts.push("muted");
   return facts;
+}
+
+/** @param {SessionData} session */
+function isMuted(session) {
+  return session.profile.plugins?.["chat.can_send"] === false;
 }
 
 /** @param {string} name */
@@ -123,19 +166,14 @@ function initial(name) {
   return sign;
 }
 
-/**
- * @param {string} text
- * @param {string} label
- * @param {string} key finds the button again after the list is drawn anew
- * @param {() => void} act
- */
-function action(text, label, key, act) {
-  const button = document.createElement("button");
-  button.type = "button";
-  button.className = "button small";
-  button.textContent = text;
-  button.setAttribute("aria-label", label);
-  button.dataset.key = key;
-  button.addEventListener("click", act);
-  return button;
+/** @param {Action} action `key` finds the button again after the list is drawn anew */
+function button({ text, label, key, act }) {
+  const found = document.createElement("button");
+  found.type = "button";
+  found.className = "button small";
+  found.textContent = text;
+  found.setAttribute("aria-label", label);
+  found.dataset.key = key;
+  found.addEventListener("click", act);
+  return found;
 }

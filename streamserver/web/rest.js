@@ -16,6 +16,9 @@ export function address(path) {
   return new URL(path, import.meta.url);
 }
 
+// The types of browsers that the check knows are older than this function.
+const Deadline = /** @type {typeof AbortSignal & {timeout: (milliseconds: number) => AbortSignal}} */ (AbortSignal);
+
 /** The server refused a request, or did not answer it (status 0). */
 export class RestError extends Error {
   /**
@@ -48,7 +51,7 @@ export async function rest(method, path, body) {
       cache: "no-store",
       headers: body === undefined ? {} : { "Content-Type": "application/json" },
       body: body === undefined ? null : JSON.stringify(body),
-      signal: AbortSignal.timeout(REQUEST_TIMEOUT),
+      signal: Deadline.timeout(REQUEST_TIMEOUT),
     });
   } catch {
     throw new RestError(0, "the server does not answer");

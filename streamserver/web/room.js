@@ -18,6 +18,8 @@ export class Room {
   screen = { width: 1280, height: 720, rate: 30 };
   /** @type {Settings | null} */
   settings = null;
+  /** @type {string[]} names of the streams, best first */
+  videos = [];
   /** @type {import("./types.js").BrowserState} what the shared browser does */
   browser = "running";
   /** Whether the shared browser crashed and is not back yet. */
@@ -80,6 +82,7 @@ export class Room {
     this.controller = init.control_host.has_host ? init.control_host.host_id ?? null : null;
     this.screen = init.screen_size;
     this.settings = init.settings;
+    this.videos = init.webrtc?.videos ?? [];
     // whoever is not told otherwise next finds it running
     this.browser = "running";
   }
@@ -122,6 +125,17 @@ export class Room {
     if (this.settings?.locked_controls && !profile.is_admin) return "locked";
     if (this.controller === null || this.settings?.implicit_hosting) return "take";
     return profile.is_admin ? "admin-take" : "ask";
+  }
+
+  /**
+   * Whether a plugin's feature is on for us: unless the room's settings (they do not bind administrators) or our profile
+   * turn it off.
+   * @param {string} key such as `chat.can_send`
+   */
+  permits(key) {
+    const profile = this.me?.profile;
+    const inRoom = profile?.is_admin || (this.settings?.plugins?.[key] ?? true) === true;
+    return inRoom && (profile?.plugins?.[key] ?? true) === true;
   }
 
   /**

@@ -8,6 +8,7 @@
  * @property {"checking" | "signed-out" | "signing-in" | "connecting" | "live" | "reconnecting" | "asleep" | "ended"} phase
  * @property {"none" | "connecting" | "connected" | "interrupted"} media
  * @property {boolean} picture whether a picture has been shown
+ * @property {boolean} paused the network cannot carry even the lowest quality
  * @property {number} mediaAttempt how often the picture was asked for in vain, 1 = the first time
  * @property {boolean} canWatch
  * @property {import("./types.js").BrowserState} browser what the shared browser does
@@ -74,6 +75,9 @@ function live(now) {
   if (!now.canWatch) return told("You are connected, but may not watch.", "No picture for you", "An administrator has not allowed you to watch. Ask them to.");
   if (now.isPrivate) return told("The room is private now.", "The room is private", "An administrator keeps the picture to themselves for now. It returns by itself.");
   if (now.media === "interrupted") return busy("Reconnecting: the picture stopped.", "Reconnecting", "The picture stopped. Waiting for the network.");
+  if (now.paused && now.media === "connected") {
+    return busy("The picture is paused: your network cannot carry it.", "The picture is paused", "Your network cannot carry even the lowest quality now. It goes on by itself.");
+  }
   if (!now.picture || now.media !== "connected") return gettingPicture(now);
   if (now.browserCrashed) return busy("The browser crashed and is starting again.", "The browser crashed", "It is starting again. Nobody did anything wrong.");
   if (now.browser === "starting" || now.browser === "waiting") return busy("The browser is starting.", "The browser is starting", "Its window shows in a moment.");

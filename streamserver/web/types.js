@@ -54,9 +54,13 @@
  * @property {ScreenSize} screen_size
  * @property {Record<string, SessionData>} sessions
  * @property {Settings} settings
+ * @property {{videos: string[]}} [webrtc]
  */
 
-/** @typedef {{sdp: string, iceservers: RTCIceServer[] | null}} SignalProvide */
+/** @typedef {{disabled: boolean, id: string, auto: boolean, paused?: boolean}} VideoStatus what one gets of the picture; paused =
+ * the network cannot carry it */
+
+/** @typedef {{sdp: string, iceservers: RTCIceServer[] | null, video?: VideoStatus}} SignalProvide */
 
 /** @typedef {{event: string, payload?: any}} Envelope */
 
@@ -77,7 +81,7 @@
  * @property {{message: string, retry_in_seconds: number | null} | null} last_error
  */
 
-/** @typedef {(event: string, payload?: unknown) => void} Send */
+/** @typedef {(event: string, payload?: unknown) => boolean} Send false: there is no connection, nothing was sent */
 
 /** @typedef {{x: number, y: number}} Point px of the remote screen */
 

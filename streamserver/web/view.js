@@ -4,7 +4,7 @@
  */
 
 import { Cursor } from "./cursor.js";
-import { fit, toScreen } from "./geometry.js";
+import { enlarge, fit, pinched, toScreen, WHOLE } from "./geometry.js";
 
 /** @typedef {import("./types.js").Point} Point */
 /** @typedef {import("./types.js").ScreenSize} ScreenSize */
@@ -24,6 +24,7 @@ export class View {
   /** @type {ViewOptions} */ #options;
   /** @type {ScreenSize} */ #screen = { width: 1280, height: 720, rate: 30 };
   /** @type {import("./geometry.js").Box} */ #box = { left: 0, top: 0, width: 1, height: 1 };
+  /** @type {import("./geometry.js").Zoom} */ #zoom = WHOLE;
   /** @type {Cursor} */ cursor;
 
   /** @param {ViewOptions} options */
@@ -98,7 +99,7 @@ export class View {
 
   /**
    * The pixel of the remote screen under the pointer.
-   * @param {MouseEvent} event
+   * @param {{clientX: number, clientY: number}} event
    * @returns {Point}
    */
   locate(event) {
@@ -121,10 +122,44 @@ export class View {
     this.cursor.place(this.#box, this.#screen);
   }
 
+  /**
+   * Where a pixel of the remote screen is, CSS px of the surface.
+   * @param {Point} point
+   */
+  place(point) {
+    const scale = this.#box.width / this.#screen.width;
+    return { x: this.#box.left + point.x * scale, y: this.#box.top + point.y * scale };
+  }
+
+  /** Whether the picture is larger than its place. */
+  get enlarged() {
+    return this.#zoom.scale > 1;
+  }
+
+  /**
+   * Enlarge it by two fingers.
+   * @param {number} factor
+   * @param {{x: number, y: number}} from CSS px of the page: what is there
+   * @param {{x: number, y: number}} to comes there
+   */
+  pinch(factor, from, to) {
+    const { left, top } = this.#options.stage.getBoundingClientRect();
+    this.#zoom = pinched(this.#zoom, factor, { x: from.x - left, y: from.y - top }, { x: to.x - left, y: to.y - top });
+    this.#arrange();
+  }
+
+  /** Show all of it again. */
+  showWhole() {
+    this.#zoom = WHOLE;
+    this.#arrange();
+  }
+
   #arrange() {
     const { stage, surface, video, still, bar } = this.#options;
     const size = { width: stage.clientWidth, height: stage.clientHeight };
-    this.#box = fit(size, this.#screen, devicePixelRatio, bar.offsetHeight);
+    const { box, zoom } = enlarge(fit(size, this.#screen, devicePixelRatio, bar.offsetHeight), size, this.#zoom);
+    this.#box = box;
+    this.#zoom = zoom;
     for (const side of /** @type {const} */ (["left", "top", "width", "height"])) {
       video.style[side] = still.style[side] = `${this.#box[side]}px`;
     }

@@ -131,6 +131,18 @@ class RoomServer:
         }
         """What admins are told about the gate; None: there is no gate."""
         self.evidence_asked = 0
+        self.health_asked = 0
+        self.files: Json | None = None
+        """What `filetransfer/update` tells; None: there is no file transfer."""
+        self.chat = True
+        self.videos = ["main"]
+        self.quality: Json = {"disabled": False, "id": "main", "video": "main", "auto": True}
+        self.drops = True
+        """Whether files can be dropped into the shared browser."""
+        self.uploads: list[tuple[str, dict[str, str], list[tuple[str, bytes]]]] = []
+        """Forms that came: path, fields, files."""
+        self.bodies: list[tuple[str, Any]] = []
+        """Bodies of other requests: method and path, JSON."""
         self.login_answer: tuple[int, Json, dict[str, str]] | None = None
         self.accepting = True
         self.giving_media = True
@@ -220,7 +232,15 @@ class RoomServer:
             Route("/api/login", self._login, methods=["POST"]),
             Route("/api/logout", self._logout, methods=["POST"]),
             Route("/api/whoami", self._whoami),
+            Route("/api/health", self._health),
             Route("/api/scaletozero", self._evidence),
+            Route("/api/room/settings", self._settings, methods=["POST"]),
+            Route("/api/members/{member}", self._member, methods=["POST"]),
+            Route("/api/sessions/{rest:path}", self._administer, methods=["POST", "DELETE"]),
+            Route("/api/room/clipboard", self._administer, methods=["POST"]),
+            Route("/api/room/upload/{what}", self._upload, methods=["POST"]),
+            Route("/api/filetransfer", self._upload, methods=["POST"]),
+            Route("/api/filetransfer", self._administer, methods=["DELETE"]),
             Route("/api/room/control/{action:path}", self._control, methods=["POST"]),
             WebSocketRoute("/api/ws", self._socket),
             Mount("/", StaticFiles(directory=WEB, html=True)),
@@ -265,6 +285,56 @@ class RoomServer:
         self.evidence_asked += 1
         return JSONResponse(self.evidence, 404 if self.evidence is None else 200)
 
+    async def _health(self, request: Request) -> Response:
+        session = self._who(request)
+        self.health_asked += 1
+        if session is None or not self.sessions[session]["profile"]["is_admin"]:
+            return JSONResponse({"status": "ok"})
+        return JSONResponse({"status": "ok", "parts": {} if self.evidence is None else {"scaletozero": {}}})
+
+    async def _settings(self, request: Request) -> Response:
+        changes = dict(await self._noted(request))
+        plugins = changes.pop("plugins", None)
+        if plugins is not None:
+            self.settings["plugins"] = {**(self.settings["plugins"] or {}), **plugins}
+        self.settings.update(changes)
+        for other in list(self.sockets):
+            await self._send(other, "system/settings", {"id": "", **self.settings})
+        return Response(status_code=204)
+
+    async def _member(self, request: Request) -> Response:
+        changes = await self._noted(request)
+        member = request.path_params["member"]
+        self.sessions[member]["profile"].update(changes)
+        for other in list(self.sockets):
+            await self._send(other, "session/profile", {"id": member, **self.sessions[member]["profile"]})
+        return Response(status_code=204)
+
+    async def _administer(self, request: Request) -> Response:
+        await self._noted(request)
+        return Response(status_code=204)
+
+    async def _noted(self, request: Request) -> Any:
+        path = request.url.path.removeprefix(f"{PREFIX}/api/")
+        query = f"?{request.url.query}" if request.url.query else ""
+        body = await request.body()
+        self.bodies.append((f"{request.method} {path}{query}", json.loads(body) if body else None))
+        return self.bodies[-1][1]
+
+    async def _upload(self, request: Request) -> Response:
+        path = request.url.path.removeprefix(f"{PREFIX}/api/")
+        if path.endswith("drop") and not self.drops:
+            return JSONResponse({"code": 400, "message": "upload drop is disabled"}, 400)
+        form = await request.form()
+        fields = {name: value for name, value in form.multi_items() if isinstance(value, str)}
+        files = [
+            (value.filename or "", await value.read())
+            for _, value in form.multi_items()
+            if not isinstance(value, str)
+        ]
+        self.uploads.append((path, fields, files))
+        return Response()
+
     async def _logout(self, request: Request) -> Response:
         session = self._who(request)
         self.posts.append("logout")
@@ -301,6 +371,12 @@ class RoomServer:
         before, self.sockets[session] = self.sockets.get(session), socket
         await self._state(session, is_connected=True)
         await self._send(session, "system/init", self._init(session))
+        if self.sessions[session]["profile"]["is_admin"]:
+            sizes = [{"width": 1920, "height": 1080, "rate": 30}, {"width": 1280, "height": 720, "rate": 30}]
+            await self._send(session, "system/admin", {"screen_sizes_list": sizes, "broadcast_status": {}})
+        await self._send(session, "chat/init", {"enabled": self.chat})
+        if self.files is not None:
+            await self._send(session, "filetransfer/update", self.files)
         if before is not None:
             await before.send_json(
                 {"event": "system/disconnect", "payload": {"message": "connection replaced"}}
@@ -326,7 +402,7 @@ class RoomServer:
             "settings": self.settings,
             "touch_events": False,
             "screencast_enabled": False,
-            "webrtc": {"videos": ["main"]},
+            "webrtc": {"videos": self.videos},
         }
 
     def _host(self, actor: str) -> Json:
@@ -357,6 +433,8 @@ class RoomServer:
             "signal/answer": self._answered,
             "control/request": self._requested,
             "control/release": self._released,
+            "chat/message": self._said,
+            "signal/video": self._video,
         }
         handler = handlers.get(event)
         if handler is not None:
@@ -370,6 +448,16 @@ class RoomServer:
 
     async def _released(self, session: str, _: Any) -> None:
         await self._set_controller(None, session)
+
+    async def _said(self, session: str, payload: Any) -> None:
+        message = {"id": session, "created": "2026-01-02T03:04:05Z", "content": {"text": payload["text"]}}
+        for other in list(self.sockets):
+            await self._send(other, "chat/message", message)
+
+    async def _video(self, session: str, payload: Any) -> None:
+        chosen = payload.get("selector", {}).get("id", self.videos[0])
+        self.quality = {"disabled": False, "id": chosen, "video": chosen, "auto": payload["auto"]}
+        await self._send(session, "signal/video", self.quality)
 
     async def _provide(self, session: str, _: Any) -> None:
         if not self.giving_media:
@@ -391,7 +479,7 @@ class RoomServer:
 
         peer.on("connectionstatechange", changed)
         await peer.setLocalDescription(await peer.createOffer())
-        provide = {"sdp": peer.localDescription.sdp, "iceservers": [], "video": {}, "audio": {}}
+        provide = {"sdp": peer.localDescription.sdp, "iceservers": [], "video": self.quality, "audio": {}}
         await self._send(session, "signal/provide", provide)
 
     async def _answered(self, session: str, payload: Any) -> None:

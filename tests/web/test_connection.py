@@ -166,7 +166,10 @@ def test_a_picture_that_does_not_come_is_explained(browser: Browser, room: RoomS
     room.giving_media = True
     room.add_person("Bob")
     expect(page.locator("#people-count")).to_have_text("2")
-    page.clock.run_for(12_200)
+    page.clock.run_for(6_000)
+    room.add_person("Cid")  # it must not seem silent meanwhile
+    expect(page.locator("#people-count")).to_have_text("3")
+    page.clock.run_for(6_200)
     sentence(page, "Watching")
 
 

@@ -224,6 +224,7 @@ def test_no_state_is_without_a_sentence(page: Page) -> None:
       for (const bits of Array(128).keys()) {
         const bit = (n) => Boolean(bits & (1 << n));
         said.push(m.describe({phase, media, picture: bit(0), mediaAttempt: bit(1) ? 3 : 1, canWatch: bit(2),
+          paused: bits % 3 === 1,
           isPrivate: bit(3), inControl: bit(4), controller: bit(5) ? 'Ann' : null, asked: false,
           browser, browserCrashed: bit(6),
           lost: {why: 'w', attempt: 2, since: 0, next: 5},

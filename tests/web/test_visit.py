@@ -384,17 +384,17 @@ def test_everything_is_reached_by_keyboard(browser: Browser, room: RoomServer) -
     page.keyboard.press("Enter")
     sentence(page, "Watching. Nobody is in control.")
     names = []
-    for _ in range(5):
+    for _ in range(6):
         page.keyboard.press("Tab")
         names.append(page.evaluate("document.activeElement.id"))
-    assert names == ["control", "sound", "people-toggle", "fullscreen", "sign-out"]
+    assert names == ["control", "sound", "people-toggle", "connection-toggle", "fullscreen", "sign-out"]
     unnamed = page.evaluate(
         """[...document.querySelectorAll('button, input, textarea')].filter((part) => part.checkVisibility()
             && !part.labels?.length && !part.ariaLabel && !part.textContent.trim()).length"""
     )
     assert unnamed == 0
     page.locator("#people-toggle").press("Enter")
-    page.locator("#people-close").focus()
+    page.locator("#panel-close").focus()
     page.keyboard.press("Escape")
     expect(page.locator("#people-toggle")).to_be_focused()
     page.locator("#control").press("Enter")

@@ -1,0 +1,127 @@
+"""People in one room talk, share files and the clipboard, and an administrator keeps order."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import expect
+
+from tests.waiting import until
+
+from .page import Page
+from .playground import Playground
+from .running_server import RunningServer, running_server
+from .viewer import person
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Path]:
+    """The directory of the file transfer."""
+    with tempfile.TemporaryDirectory(prefix="catnap-shared-") as name:
+        directory = Path(name) / "files"
+        directory.mkdir()
+        yield directory
+
+
+@pytest.fixture(scope="module")
+def playground() -> Iterator[Playground]:
+    """A page for the shared browser."""
+    with Playground() as playground:
+        yield playground
+
+
+@pytest.fixture(scope="module")
+def server(playground: Playground, shared: Path) -> Iterator[RunningServer]:
+    """One server, which shares files."""
+    files = {"enabled": True, "dir": str(shared), "user_download": True, "user_upload": True}
+    with running_server(browser={"url": playground.url}, filetransfer=files) as server:
+        yield server
+
+
+async def show(page: Page, tab: str) -> None:
+    if not await page.tab.locator("#panel").is_visible():
+        await page.press("people here")
+    await page.tab.get_by_role("tab", name=tab).click()
+
+
+async def test_two_people_talk_share_and_are_kept_in_order(server: RunningServer, shared: Path) -> None:
+    async with person() as ann_tab, person(width=390, height=844) as bob_tab:
+        ann, bob = await Page.open(ann_tab, server.url), await Page.open(bob_tab, server.url)
+        await ann.sign_in("ann", "test-admin")
+        await bob.sign_in("bob", "test-user")
+        await ann.sees_picture()
+        await bob.sees_picture()
+
+        await show(ann, "Chat")
+        await ann_tab.get_by_label("Message to everybody here").fill("hello bob")
+        await ann_tab.keyboard.press("Enter")
+        await expect(bob_tab.locator("#bar-unread")).to_have_text("1")
+        await show(bob, "Chat")
+        await expect(bob_tab.locator(".chat-body")).to_have_text("hello bob")
+
+        await show(ann, "Files")
+        content = bytes(range(256)) * 4000
+        async with ann_tab.expect_file_chooser() as chooser:
+            await ann.press("Upload files")
+        await (await chooser.value).set_files(
+            [{"name": "über 1.bin", "mimeType": "application/octet-stream", "buffer": content}]
+        )
+        await show(bob, "Files")
+        async with bob_tab.expect_download() as download:
+            await bob_tab.get_by_role("link", name="über 1.bin").click()
+        assert (await download.value).suggested_filename == "über 1.bin"
+        assert (shared / "über 1.bin").read_bytes() == content
+        await expect(bob_tab.get_by_role("button", name="Delete über 1.bin")).to_be_hidden()
+        await ann.press("Delete über 1.bin")
+        await ann.press("Delete it")
+        await expect(bob_tab.locator("#files-list li")).to_have_count(0)
+        await until(lambda: not list(shared.iterdir()), within=5, what="the file is gone")
+
+        await show(ann, "Settings")
+        await ann_tab.get_by_label("Only administrators write in the chat").check()
+        await show(bob, "Chat")
+        await bob.reads("An administrator has closed the chat for you.")
+        await ann_tab.get_by_label("Only administrators write in the chat").uncheck()
+        await expect(bob_tab.get_by_label("Message to everybody here")).to_be_visible()
+        await show(ann, "People")
+        await ann_tab.get_by_label("More about bob").click()
+        await ann.press("Keep bob from writing in the chat")
+        await bob.reads("An administrator has closed the chat for you.")
+
+        await show(ann, "Connection")
+        await expect(ann_tab.locator("#figures dt")).to_have_count(7)
+        await expect(ann_tab.locator("#connection-verdict")).to_contain_text("The connection is")
+        await show(ann, "People")
+        await ann.press("Disconnect bob")
+        await bob.reads("You were disconnected")
+        assert (ann.errors, bob.errors) == ([], [])
+
+
+async def test_what_is_copied_on_one_side_is_pasted_on_the_other(
+    server: RunningServer, playground: Playground
+) -> None:
+    async with person() as tab:
+        await tab.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        ann = await Page.open(tab, server.url)
+        await ann.sign_in("ann", "test-admin")
+        await ann.sees_picture()
+        await ann.press("Take control")
+        await ann.reads("You are in control")
+        await until(lambda: playground.of("places"), within=20, what="the shared browser shows its page")
+        await ann.click_at(*playground.place("field"))
+        await tab.keyboard.type("meow")
+        await tab.keyboard.press("Control+a")
+        await tab.keyboard.press("Control+c")
+        copied = "async () => await navigator.clipboard.readText() === 'meow'"
+        await tab.wait_for_function(copied, polling=200)
+        await tab.evaluate("navigator.clipboard.writeText('purr, 漢字')")
+        await tab.keyboard.press("Control+a")
+        await tab.keyboard.press("Control+v")
+        await until(lambda: "purr, 漢字" in playground.of("typed"), within=10, what="it is pasted")
+        await tab.keyboard.press("End")
+        await tab.keyboard.type("!")
+        await until(lambda: "purr, 漢字!" in playground.of("typed"), within=10, what="keys work on")
+        assert ann.errors == []
