@@ -1,5 +1,6 @@
 """`/instances`: make, list, show, change, remove, start, stop."""
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -25,7 +26,11 @@ async def shown(request: Request, instance: Instance) -> dict[str, JsonValue]:
 @router.get("/instances", operation_id="listInstances")
 async def list_instances(request: Request) -> list[dict[str, JsonValue]]:
     """List all, the oldest first."""
-    return [await shown(request, one) for one in context_of(request).lifecycle.registry]
+    found: list[dict[str, JsonValue]] = []
+    for one in context_of(request).lifecycle.registry:
+        found.append(await shown(request, one))
+        await asyncio.sleep(0)  # packets for others do not wait for a long list
+    return found
 
 
 @router.post("/instances", operation_id="createInstance", status_code=201)

@@ -66,6 +66,8 @@ class Sleeper:
                 except BaseException as error:
                     await _whole(self._book.spawn(self._back(instance, fall, before, error), "abort"))
                     instance.fall = None
+                    if fall.wake_after is not None:
+                        self._waker.begin(instance, fall.wake_after)
                     status = "aborted" if isinstance(error, _GivenUp) else "error"
                     parts.metrics.took("standby", parts.clock.monotonic() - began, status)
                     raise _outcome(instance, fall, error) from error

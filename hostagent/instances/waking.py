@@ -1,5 +1,8 @@
 """Up the ladder in one step: what is frozen is thawed in the packet's own callback, books come later."""
 
+import asyncio
+import os
+
 from hostagent.errors import HostError, InvalidStateError
 from hostagent.instances.bookkeeping import Bookkeeper, Parts
 from hostagent.instances.events import EventType
@@ -14,6 +17,10 @@ from hostagent.network.contract import WakePacket
 from hostagent.spans import span
 
 _log = get_logger("lifecycle")
+_BREATH = 0.003
+"""Seconds of our silence after a thaw. Books take one millisecond, and on a busy machine the first byte
+waited for it.
+"""
 _PROTOCOLS = {6: "tcp", 17: "udp"}
 
 
@@ -42,7 +49,10 @@ class Waker:
             return
         elif instance.level in (Level.FROZEN, Level.RECLAIMED):
             if self._thaw(instance):
-                self.risen(instance, reason, self._parts.clock.monotonic() - arrived)
+                seconds = self._parts.clock.monotonic() - arrived
+                instance.waking = self._book.spawn(
+                    self._rise(instance, reason, seconds), f"wake {instance.name}"
+                )
             else:
                 self._book.publish(instance, EventType.RESTORE_FAILED, reason=reason)
         elif instance.wakeable:
@@ -57,7 +67,18 @@ class Waker:
         except (HostError, OSError) as error:
             _log.error("cannot thaw", instance=instance.name, error=str(error))
             return False
+        # it may be in line for this very core: who woke it is served before our books
+        os.sched_yield()
         return True
+
+    async def _rise(self, instance: Instance, reason: str, seconds: float) -> None:
+        """Let the thawed instance answer first, then say that it runs."""
+        before = instance.level
+        await asyncio.sleep(_BREATH)
+        if instance.level is before and not instance.deleted:
+            self.risen(instance, reason, seconds)
+        else:  # it was stopped or removed meanwhile
+            instance.waking = None
 
     def risen(self, instance: Instance, reason: str, seconds: float) -> None:
         """The instance runs again: say so, and do the books in the background."""

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import os
+import signal
 import socket
 from collections.abc import AsyncIterator
 
@@ -13,6 +15,7 @@ from hostagent.app import HostAgent
 from hostagent.errors import SleepAborted
 from hostagent.instances.events import EventType
 from hostagent.instances.faults import SLEEP_POINTS, FaultPoint
+from hostagent.instances.journal import JournalError
 from hostagent.instances.listening import read_ports
 from hostagent.instances.model import InstanceId, Level
 from hostagent.instances.registry import Instance
@@ -195,4 +198,64 @@ async def test_a_runtime_that_cannot_freeze_leaves_it_awake(
         await agent.lifecycle.sleep(instance, Level.FROZEN, reason="test", still_idle=_nobody)
     assert instance.level is Level.AWAKE
     assert agent.events.history(instance.id)[-1].type is EventType.STANDBY_FAILED
+    assert await served("tcp", address_of(instance))
+
+
+async def test_with_a_full_disk_it_does_not_sleep_and_does_wake(
+    agent: HostAgent, instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _awake(agent, instance)
+    full = JournalError("the disk is full")
+
+    async def refuse(*_: object) -> None:
+        raise full
+
+    journal = agent.lifecycle._parts.journal
+    with monkeypatch.context() as patched:
+        patched.setattr(journal, "save", refuse)
+        with pytest.raises(JournalError, match="the disk is full"):
+            await agent.lifecycle.sleep(instance, Level.FROZEN, reason="test", still_idle=_nobody)
+    assert instance.level is Level.AWAKE
+    assert instance.record.intent is None
+    await agent.lifecycle.sleep(instance, Level.FROZEN, reason="test", still_idle=_nobody)
+    with monkeypatch.context() as patched:
+        patched.setattr(journal, "save", refuse)
+        assert await served("tcp", address_of(instance))
+        await until(lambda: instance.waking is None, within=5, what="the wake is over")
+    assert await served("udp", address_of(instance, 6))
+
+
+async def test_one_that_is_killed_in_its_sleep_is_stopped(agent: HostAgent) -> None:
+    other = await agent.lifecycle.create(echo("other"))
+    await agent.lifecycle.sleep(other, Level.FROZEN, reason="test", still_idle=_nobody)
+    assert other.record.process is not None
+    os.kill(other.record.process.pid, signal.SIGKILL)
+    agent.runtime.thaw(other.id)
+    await until(lambda: other.level is Level.STOPPED, within=5, what="its end is noticed")
+    await until(lambda: agent.events.history(other.id)[-1].type is EventType.EXIT, within=5, what="and told")
+    assert other.record.wanted == "stopped"
+    await agent.lifecycle.delete(other)
+
+
+async def test_a_cancelled_sleep_leaves_it_awake(
+    agent: HostAgent, instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _awake(agent, instance)
+    frozen = asyncio.Event()
+    freeze = agent.runtime.freeze
+
+    async def slowly(one: InstanceId) -> None:
+        await freeze(one)
+        frozen.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(agent.runtime, "freeze", slowly)
+    sleep = asyncio.ensure_future(
+        agent.lifecycle.sleep(instance, Level.FROZEN, reason="test", still_idle=_nobody)
+    )
+    await frozen.wait()
+    sleep.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sleep
+    assert instance.level is Level.AWAKE
     assert await served("tcp", address_of(instance))
