@@ -75,7 +75,7 @@ def _text(fields: Fields, name: str) -> str:
 
 
 def _id(fields: Fields) -> str:
-    return quote(_text(fields, "id"), safe="")
+    return quote(_text(fields, "id"), safe="", errors="replace")
 
 
 def _answer(fields: Fields, own_name: str) -> list[Action]:

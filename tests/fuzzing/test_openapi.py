@@ -6,17 +6,19 @@ The server is real but for desktop, media and broadcast; what it is asked comes 
 import asyncio
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis.core.result import Ok
 
 from tests.api.running import API_TOKEN, Running, running
 
 EXAMPLES = 5
 """Requests for each operation: all of them within half a minute."""
 
-SETTINGS = {
+SETTINGS: dict[str, dict[str, object]] = {
     "server": {"request_timeout": 5.0},
     "session": {"login_delay": 0.0},
     "capture": {"screencast": {"enabled": True}},
@@ -73,6 +75,7 @@ def test_no_request_makes_the_server_fail(server: InThread) -> None:
     failures: list[str] = []
     operations = 0
     for found in schema.get_all_operations():
+        assert isinstance(found, Ok)
         operation = found.ok()
         operations += 1
 
@@ -85,7 +88,7 @@ def test_no_request_makes_the_server_fail(server: InThread) -> None:
             derandomize=True,
             database=None,
         )
-        def ask(case: schemathesis.Case) -> None:
+        def ask(case: schemathesis.Case[Any]) -> None:
             response = case.call(headers={"authorization": f"Bearer {API_TOKEN}"}, timeout=10)
             if response.status_code >= 500:
                 failures.append(f"{case.method} {case.path}: {response.status_code} {response.text[:300]}")
