@@ -105,6 +105,7 @@ export class Chat {
     if (text === "") return;
     if (!this.#options.send("chat/message", { text })) return this.#options.prompts.hint("There is no connection just now. Send it again in a moment.");
     this.#text.value = "";
+    this.#text.focus();
     this.#grow();
   }
 

@@ -58,6 +58,13 @@ def article() -> Iterator[str]:
         server.server_close()
 
 
+async def say(page: Page, text: str) -> None:
+    """Write something in the chat."""
+    await page.tab.get_by_label("Message to everybody here").fill(text)
+    await page.press("Send")
+    await page.reads(text)
+
+
 async def take(directory: Path) -> None:
     """Take every picture."""
     with article() as url, running_server(browser={"url": url}) as server:
@@ -73,8 +80,12 @@ async def take(directory: Path) -> None:
             await ann.click_at(400, 320)
             await ann_tab.keyboard.type("light sleep")
             await ann_tab.mouse.move(*await ann.point(640, 2))
-            await ann.press("people here")
-            await ann.reads("Bob")
+            for page in (bob, ann):
+                await page.press("people here")
+                await page.tab.get_by_role("tab", name="Chat").click()
+            await say(bob, "Three quarters of it is light sleep, it says.")
+            await say(ann, "Same as me on Mondays.")
+            await bob.reads("on Mondays")
             await ann_tab.wait_for_timeout(1500)
             await ann_tab.screenshot(path=directory / "in-control.png")
             await bob_tab.screenshot(path=directory / "watching-phone.png")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import FilePayload, expect
 
 from tests.waiting import until
 
@@ -67,7 +67,7 @@ async def test_two_people_talk_share_and_are_kept_in_order(server: RunningServer
         async with ann_tab.expect_file_chooser() as chooser:
             await ann.press("Upload files")
         await (await chooser.value).set_files(
-            [{"name": "über 1.bin", "mimeType": "application/octet-stream", "buffer": content}]
+            FilePayload(name="über 1.bin", mimeType="application/octet-stream", buffer=content)
         )
         await show(bob, "Files")
         async with bob_tab.expect_download() as download:
