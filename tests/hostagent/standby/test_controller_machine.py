@@ -59,6 +59,7 @@ class Schedules(RuleBasedStateMachine):
         self.used: dict[InstanceId, float] = {}
         self.excuse = self.now
         self.wall_moved = False
+        self.gap = False
 
     @property
     def now(self) -> float:
@@ -115,13 +116,16 @@ class Schedules(RuleBasedStateMachine):
                 self.world.table.remove(flow)
                 self.world.loop.settle()
 
-    @rule(instance=instances, count=st.integers(0, 2))
-    def write_gate(self, instance: InstanceId, count: int) -> None:
+    @rule(instance=instances, count=st.integers(0, 2), told=st.booleans())
+    def write_gate(self, instance: InstanceId, count: int, told: bool) -> None:
         if count and self.world.asleep(instance):
             return  # nobody runs who could
         if self.world.gates.counts.get(instance, 0) or count:
             self.used[instance] = self.now
-        self.world.gates.write(instance, count)
+        if told:
+            self.world.gates.write(instance, count)
+        elif count:
+            self.world.gates.counts[instance] = count  # it is told with the next change
         self.world.loop.settle()
 
     @rule(instance=instances, seconds=st.sampled_from([0.5, 3.0, 15.0]))
@@ -198,7 +202,17 @@ class Schedules(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([0.005, 0.03, 0.3, 1.0, 1.99, 4.98, 7.0, 19.97, 60.0]))
     def time_passes(self, seconds: float) -> None:
+        if self.gap and seconds > 0.1:
+            self.world.table.lose(None)
+            self.gap = False
         self.world.after(seconds)
+
+    @rule(beyond=st.sampled_from([-0.01, 0.0, 0.01, 0.03, 0.05, 0.07, 0.09]))
+    def time_passes_to_a_step_of_the_next_deadline(self, beyond: float) -> None:
+        """Where it matters: right before something is due, and between the steps of a sleep."""
+        due = self.world.controller._deadlines._heap.next()
+        if due is not None:
+            self.world.after(max(0.0, due - self.world.controller._clock.now() + beyond))
 
     @rule(seconds=st.sampled_from([0.5, 5.0, 30.0]))
     def the_machine_stalls(self, seconds: float) -> None:
@@ -211,7 +225,7 @@ class Schedules(RuleBasedStateMachine):
         everybody = kind in (Timer.SYNC, Timer.RESYNC)
         deadlines = self.world.controller._deadlines
         for _ in range(times):
-            deadlines.set(kind, None if everybody else instance, self.world.clocks.now() - 5)
+            deadlines.set(kind, None if everybody else instance, self.world.controller._clock.now() - 5)
             self.world.controller.tick()
         if self.world.table.broken is not None:
             self.excused()
@@ -307,14 +321,12 @@ class Schedules(RuleBasedStateMachine):
         return any(counted.counts(flow) and counted.holds(flow) for flow in self.world.open_flows(instance))
 
     def packets(self, instance: InstanceId, told: bool, send: Callable[[], None]) -> None:
-        """Somebody sends: use until now. What is not told to the agent is told as a gap."""
+        """Somebody sends: use until now. What is not told to the agent is told as a gap, a little later."""
         self.used[instance] = self.now
         self.world.table.deaf = not told
         send()
         self.world.table.deaf = False
-        if not told:
-            self.world.table.lose(None)
-            self.world.loop.settle()
+        self.gap |= not told
 
     def excused(self) -> None:
         self.excuse_until(self.now)

@@ -80,6 +80,16 @@ def test_a_gate_that_rises_on_the_way_down_aborts(world: World, step: str) -> No
     assert world.status() is Status.GATE_HELD
 
 
+@pytest.mark.parametrize("step", ["locked", "trapped", "checked", "frozen"])
+def test_a_gate_that_nobody_told_of_is_read_on_the_way_down(world: World, step: str) -> None:
+    world.add()
+    world.start()
+    world.instances.step_seconds = 0.01
+    world.instances.steps[step] = lambda instance: world.gates.counts.update({instance: 1})
+    world.after(TIMEOUT + 1)
+    assert not world.asleep()
+
+
 def test_an_abort_shows_until_it_is_over(world: World) -> None:
     seen = []
     world.add()
