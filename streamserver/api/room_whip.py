@@ -46,7 +46,7 @@ async def get_status(context: Context) -> WhipBody:
     status_code=204,
     responses=describes(
         _400="The body is absent, or names no URL of http or https and none is set.",
-        _422="It runs already.",
+        _422="It runs already, or there is no such video.",
     ),
 )
 async def start(body: WhipRequest, context: Context) -> None:
@@ -62,7 +62,7 @@ async def start(body: WhipRequest, context: Context) -> None:
     except ValidationError:
         raise ApiError(400, "not a URL of http or https") from None
     try:
-        context.egress.start(url, token)
+        context.egress.start(url, token, body.video or configured.video)
     except EgressError as error:
         raise ApiError(422, str(error)) from error
 

@@ -114,6 +114,8 @@ class WhipRequest(BaseModel):
     """WHIP endpoint; empty: `webrtc.whip.url`, with its token."""
     token: str = Field("", max_length=4096)
     """Bearer token for it, if it wants one."""
+    video: str = Field("", max_length=128)
+    """Quality of the picture; empty: `webrtc.whip.video`, or the best."""
 
 
 class KeyboardMapBody(BaseModel):

@@ -12,6 +12,9 @@ from streamserver.config.types import ScreenSize
 MAIN, MEDIUM, LOW = "main", "medium", "low"
 """Ids of the ladder when none is configured; `main` is the one with `capture.video`'s figures."""
 
+LEGACY = "legacy"
+"""Id that clients of neko's version 2 ask for; they are not sent the pointer, so it is drawn."""
+
 _LESSER = ((MEDIUM, 1000), (LOW, 400))
 """The lower rungs of that ladder and their bitrates, kbit/s; both at half the frame rate."""
 
@@ -52,6 +55,11 @@ class Rung:
     bitrate: int
     pipeline: PipelineSettings = _WHOLE
 
+    @property
+    def show_pointer(self) -> bool:
+        """Whether the pointer is drawn into it."""
+        return self.pipeline.show_pointer
+
     def at(self, width: int, height: int) -> Encoding:
         """Return what to encode of a screen of this size (px). A picture is never larger than the screen.
 
@@ -86,12 +94,16 @@ class Ladder:
 def build_ladder(video: VideoSettings) -> Ladder:
     """Return the qualities that the settings ask for, or three: full, 1.0 and 0.4 Mbit/s at half rate.
 
-    Of these only what is less than `capture.video.bitrate`. Names in `capture.video.ids` that no pipeline has
+    Of these only what is less than `capture.video.bitrate`. Where no pipeline is named `legacy`, that is the
+    best one with the pointer in it, had by name only. Names in `capture.video.ids` that no pipeline has
     are left out; the settings' loader warns about them.
     """
     pipelines = dict(video.pipelines) or _default_pipelines(video)
     rungs = {name: Rung(name, video.fps, video.bitrate, pipeline) for name, pipeline in pipelines.items()}
     order = tuple(name for name in dict.fromkeys(video.ids) if name in rungs) or tuple(rungs)
+    if LEGACY not in rungs:
+        pointed = rungs[order[0]].pipeline.model_copy(update={"show_pointer": True})
+        rungs[LEGACY] = Rung(LEGACY, video.fps, video.bitrate, pointed)
     return Ladder({name: rungs[name] for name in (*order, *rungs)}, order)
 
 

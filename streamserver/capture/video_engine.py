@@ -14,10 +14,14 @@ from .clock import MachinePauses, rtp_time
 from .frames import VIDEO_CLOCK_RATE, EncodedFrame
 from .ladder import Rung
 from .metrics import StreamMetrics
+from .pointer import Pointer
 from .rung_encoder import RungEncoder
 from .screen_grabber import Display, ScreenGrabber
 from .worker import Outlet, Worker
-from .yuv import convert_rows
+from .yuv import convert_rows, copy
+
+POINTER_SHARE = 0.02
+"""Share of the rows that a moved pointer changes, about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +48,8 @@ class VideoEngine:
 
     def __call__(self, worker: Worker) -> None:
         """Capture until `worker.stopping`; raises when the X server or an encoder fails."""
-        with closing(ScreenGrabber(self.display)) as grabber:
-            _Run(self, worker, grabber).loop()
+        with closing(ScreenGrabber(self.display)) as grabber, closing(_Run(self, worker, grabber)) as run:
+            run.loop()
 
 
 class _Run:
@@ -58,10 +62,17 @@ class _Run:
         self._picture: VideoFrame | None = None
         self._encoders: dict[str, RungEncoder] = {}
         self._answered: dict[str, int] = {}
+        self._pointer: Pointer | None = None
+        self._pointed: VideoFrame | None = None
+        self._pointer_at = 0.0
         self._turn = 0
         self._poll = select.poll()
         self._poll.register(grabber.fileno(), select.POLLIN)
         self._poll.register(worker.fileno(), select.POLLIN)
+
+    def close(self) -> None:
+        if self._pointer is not None:
+            self._pointer.close()
 
     def loop(self) -> None:
         while not self._worker.stopping:
@@ -69,7 +80,10 @@ class _Run:
                 for encoder in self._encoders.values():
                     encoder.schedule.screen_changed()
             wanted = [one for one in self._engine.outlets if self._attend(one)]
+            most = self._look_for_pointer(wanted)
             due, wait = self._next(wanted)
+            if most is not None:
+                wait = most if wait is None else min(wait, most)
             if due is None:
                 self._turn = 0
                 self._wait(wait)
@@ -95,7 +109,34 @@ class _Run:
     def _begin(self, one: VideoOutlet) -> RungEncoder:
         encoding = one.rung.at(self._grabber.width, self._grabber.height)
         one.outlet.bitrate = encoding.bitrate * 1000
-        return RungEncoder(encoding)
+        return RungEncoder(encoding, modest=bool(self._encoders))
+
+    def _look_for_pointer(self, wanted: Sequence[VideoOutlet]) -> float | None:
+        """See whether the pointer moved, for the qualities that show it; return when to look again (s)."""
+        showing = [one for one in wanted if one.rung.show_pointer]
+        if not showing:
+            return None
+        now = time.monotonic()
+        if now >= self._pointer_at:
+            self._pointer_at = now + 1 / max(one.rung.fps for one in showing)
+            if self._pointer is None:
+                self._pointer = Pointer(self._engine.display)
+            if self._pointer.moved():
+                for one in showing:
+                    self._encoders[one.rung.id].picture_changed(POINTER_SHARE)
+        return self._pointer_at - now
+
+    def _shown(self, one: VideoOutlet, picture: VideoFrame) -> VideoFrame:
+        """Return the picture as that quality shows it: with the pointer in a copy of its own, or as it is."""
+        if not one.rung.show_pointer or self._pointer is None:
+            return picture
+        pointed = self._pointed
+        if pointed is None or (pointed.width, pointed.height) != (picture.width, picture.height):
+            pointed = self._pointed = VideoFrame(picture.width, picture.height, "yuv420p")
+        pointed.make_writable()
+        copy(picture, pointed)
+        self._pointer.draw(self._grabber, pointed)
+        return pointed
 
     def _next(self, wanted: Sequence[VideoOutlet]) -> tuple[VideoOutlet | None, float | None]:
         """Return the first that is due from the present turn on, or how long to wait for one (s)."""
@@ -120,7 +161,7 @@ class _Run:
         encoder = self._encoders.get(one.rung.id)
         if encoder is None or self._picture is None:  # the screen has another size: begin anew
             return
-        encoded = encoder.encode(self._picture, captured_at)
+        encoded = encoder.encode(self._shown(one, self._picture), captured_at)
         if encoded is None:
             return
         took = time.monotonic() - captured_at

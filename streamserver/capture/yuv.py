@@ -35,6 +35,12 @@ def load_libyuv() -> ctypes.CDLL:
     planes = (pointer, integer) * 3 + (integer, integer)
     library.I420Scale.argtypes = (*planes, *planes, integer)
     library.I420Scale.restype = integer
+    library.I420Copy.argtypes = ((pointer, integer) * 6) + (integer, integer)
+    library.I420Copy.restype = integer
+    library.ARGBCopy.argtypes = ((pointer, integer) * 2) + (integer, integer)
+    library.ARGBCopy.restype = integer
+    library.ARGBBlend.argtypes = ((pointer, integer) * 3) + (integer, integer)
+    library.ARGBBlend.restype = integer
     return library
 
 
@@ -45,23 +51,48 @@ def convert_rows(source: int, stride: int, picture: VideoFrame, rows: Rows) -> N
     calls depth 24 at 32 bits. Its I420 is BT.601 limited range (16..235), which is what the encoder's
     headers say. Even columns of the picture are covered; the GIL is released meanwhile.
     """
-    luma, blue, red = picture.planes
     first, height = rows
-    chroma_first = first // 2
+    convert_area(source + first * stride, stride, picture, 0, first, picture.width, height)
+
+
+def convert_area(
+    source: int, stride: int, picture: VideoFrame, x: int, y: int, width: int, height: int
+) -> None:
+    """Convert a BGRX image of that size at address `source` into the picture at x, y; both are even."""
+    luma, blue, red = picture.planes
     failed = load_libyuv().ARGBToI420(
-        source + first * stride,
+        source,
         stride,
-        luma.buffer_ptr + first * luma.line_size,
+        luma.buffer_ptr + y * luma.line_size + x,
         luma.line_size,
-        blue.buffer_ptr + chroma_first * blue.line_size,
+        blue.buffer_ptr + y // 2 * blue.line_size + x // 2,
         blue.line_size,
-        red.buffer_ptr + chroma_first * red.line_size,
+        red.buffer_ptr + y // 2 * red.line_size + x // 2,
         red.line_size,
-        picture.width,
+        width,
         height,
     )
     if failed:
-        raise CaptureError(f"libyuv refused {height} rows of {picture.width} px")
+        raise CaptureError(f"libyuv refused {height} rows of {width} px")
+
+
+def copy_pixels(source: int, stride: int, target: int, target_stride: int, width: int, height: int) -> None:
+    """Copy a BGRX image from one address to another; sizes in px, strides in bytes."""
+    if load_libyuv().ARGBCopy(source, stride, target, target_stride, width, height):
+        raise CaptureError(f"libyuv refused to copy {width}x{height} px")
+
+
+def blend(source: int, stride: int, target: int, target_stride: int, width: int, height: int) -> None:
+    """Lay an image with premultiplied alpha over another; sizes in px, strides in bytes."""
+    if load_libyuv().ARGBBlend(source, stride, target, target_stride, target, target_stride, width, height):
+        raise CaptureError(f"libyuv refused to blend {width}x{height} px")
+
+
+def copy(source: VideoFrame, target: VideoFrame) -> None:
+    """Copy an I420 picture to another one of the same size."""
+    planes = _described(source)[:-2] + _described(target)
+    if load_libyuv().I420Copy(*planes):
+        raise CaptureError(f"libyuv refused to copy {source.width}x{source.height} px")
 
 
 def scale(source: VideoFrame, target: VideoFrame) -> None:

@@ -107,8 +107,6 @@ def _pipeline_limits(video: VideoSettings, screen: ScreenSize) -> list[str]:
             )
         if pipeline.codec not in (None, "h264"):
             warnings.append(f"{key}.codec: {pipeline.codec} is not encoded yet; h264 is used")
-        if pipeline.show_pointer:
-            warnings.append(f"{key}.show_pointer: the pointer is not drawn; viewers draw it themselves")
     names = video.pipelines or ("main", "medium", "low")
     if unknown := [name for name in video.ids if name not in names]:
         warnings.append(

@@ -8,7 +8,12 @@ from annotated_types import Ge, Le
 from pydantic import Field, JsonValue, SecretStr, field_validator
 
 from streamserver.config.section import Section
-from streamserver.config.sharing_settings import BroadcastSettings, InputSettings, ScreencastSettings
+from streamserver.config.sharing_settings import (
+    BroadcastSettings,
+    InputSettings,
+    MicrophoneSettings,
+    ScreencastSettings,
+)
 from streamserver.config.types import (
     ByteSize,
     DefaultText,
@@ -90,6 +95,7 @@ class PipelineSettings(Section):
     gst_suffix: str = ""
     gst_pipeline: str = ""
     show_pointer: bool = False
+    """Draw the pointer into the picture, for viewers who do not draw it themselves."""
 
 
 class VideoSettings(Section):
@@ -136,6 +142,7 @@ class CaptureSettings(Section):
     audio: AudioSettings = AudioSettings()
     screencast: ScreencastSettings = ScreencastSettings()
     broadcast: BroadcastSettings = BroadcastSettings()
+    microphone: MicrophoneSettings = MicrophoneSettings()
 
 
 class IceServer(Section):
@@ -190,6 +197,8 @@ class WhipSettings(Section):
     """WHIP endpoint to publish to from the start on; an admin may name another one at each start."""
     token: SecretStr = SecretStr("")
     """Bearer token for it; empty: none."""
+    video: str = ""
+    """Which of `capture.video.pipelines` is published, such as one with show_pointer; empty: the best."""
 
 
 class WebRTCSettings(Section):

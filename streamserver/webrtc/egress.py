@@ -73,7 +73,7 @@ class EgressStatus:
 
 
 class Egress:
-    """Publishes the best picture and the sound to one endpoint, and again when the connection ends.
+    """Publishes picture and sound to one endpoint, and again when the connection ends.
 
     Used on the event loop only.
     """
@@ -87,7 +87,7 @@ class Egress:
         self._task: asyncio.Task[None] | None = None
         self._ended = asyncio.Event()
         self._state = EgressState.OFF
-        self._url = self._token = self._error = ""
+        self._url = self._token = self._video_id = self._error = ""
         self._connections = 0
         self._paused = False
         self._connection: ViewerConnection | None = None
@@ -108,18 +108,23 @@ class Egress:
             fraction_lost=reports.fraction_lost if reports is not None else 0.0,
         )
 
-    def start(self, url: str, token: str) -> None:
+    def start(self, url: str, token: str, video: str = "") -> None:
         """Begin to publish, and go on until `stop`.
 
         Args:
             url: of the WHIP endpoint.
             token: that it wants as a bearer; empty if none.
+            video: id of the quality of the picture; empty for the best.
 
         Raises:
-            EgressError: it runs already.
+            EgressError: it runs already, or there is no such quality.
         """
         if self._task is not None:
             raise EgressError("the room is published already")
+        if video and video not in self._capture.videos:
+            names = ", ".join(self._capture.videos)
+            raise EgressError(f"there is no video {video[:40]!r}; there is {names}")
+        self._video_id = video
         self._url, self._token = url, token
         self._error, self._connections = "", 0
         self._task = asyncio.create_task(self._run(), name="webrtc egress")
@@ -209,7 +214,8 @@ class Egress:
 
     def _build(self, connection: ViewerConnection) -> RTCPeerConnection:
         pc = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
-        video = next(iter(self._capture.videos.values()))
+        videos = self._capture.videos
+        video = videos[self._video_id] if self._video_id else next(iter(videos.values()))
         self._video = FrameSender("video", video, connection, self._fan_out)
         self._audio = FrameSender("audio", self._capture.audio, connection, self._fan_out)
         for sender, codecs in ((self._audio, [OPUS]), (self._video, [H264, RTX])):

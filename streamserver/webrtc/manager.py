@@ -21,7 +21,7 @@ from .connection import ViewerConnection
 from .consent import SWEEP_INTERVAL, Stop, StopDetector
 from .control_channel import ControlChannel
 from .cursor import CursorBroadcast
-from .egress import Egress
+from .egress import Egress, EgressError
 from .errors import SignalError, WebRTCError
 from .fan_out import FanOut
 from .full_ice import FullConnection
@@ -33,6 +33,7 @@ from .public_address import PublicAddressError, public_address
 from .revival import revive
 from .signaling import AudioRequest, IceServer, Provide, VideoRequest, VideoSelector
 from .surroundings import CaptureLike, DesktopLike
+from .voice import MicrophoneLike, VoiceSlot
 
 if TYPE_CHECKING:
     from aioice import Candidate
@@ -58,8 +59,10 @@ class WebRTCManager:
         registry: CollectorRegistry,
         *,
         legacy: bool = False,
+        microphone: MicrophoneLike | None = None,
     ) -> None:
-        """`legacy`: whether viewers may be clients of neko's version 2."""
+        """`legacy`: whether viewers may be clients of neko's version 2; `microphone`: the browser's."""
+        self._voices = VoiceSlot(microphone)
         self._legacy = legacy
         self._settings = settings
         self._capture = capture
@@ -113,8 +116,12 @@ class WebRTCManager:
         if self._settings.ip_retrieval_url and not self._settings.nat1to1:
             self._asking = asyncio.create_task(self._ask_public_address(), name="webrtc public address")
         self.egress.set_paused(self._sessions.room.private_mode)
-        if self._settings.whip.url:
-            self.egress.start(self._settings.whip.url, self._settings.whip.token.get_secret_value())
+        whip = self._settings.whip
+        if whip.url:
+            try:
+                self.egress.start(whip.url, whip.token.get_secret_value(), whip.video)
+            except EgressError as error:
+                log.error("the room is not published", reason=f"webrtc.whip.video: {error}")
         self._cursor = CursorBroadcast(self._desktop, self._open_channels)
         self._sweeper = asyncio.create_task(self._sweep(), name="webrtc consent sweep")
 
@@ -131,6 +138,7 @@ class WebRTCManager:
             if task is not None:
                 task.cancel()
                 await asyncio.wait((task,))
+        await self._voices.close()
         self._fan_out.close()
         if self._cursor is not None:
             self._cursor.close()
@@ -161,6 +169,7 @@ class WebRTCManager:
             changed=self._peer_changed,
             spawn=self._spawn,
             follows_network=self._settings.estimator.enabled and not self._settings.estimator.passive,
+            voices=self._voices,
             may_send_legacy_input=self._may_send_legacy_input if self._legacy else None,
         )
         self._peers.add(peer)

@@ -4,12 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamserver.capture.ladder import Encoding, Rung, build_ladder
+from streamserver.capture.ladder import LEGACY, Encoding, Rung, build_ladder
 from streamserver.config.media_settings import PipelineSettings, VideoSettings
 
 
 def encodings(video: VideoSettings, width: int = 1280, height: int = 720) -> dict[str, Encoding]:
-    return {name: rung.at(width, height) for name, rung in build_ladder(video).rungs.items()}
+    rungs = build_ladder(video).rungs
+    return {name: rung.at(width, height) for name, rung in rungs.items() if name != LEGACY}
 
 
 def test_without_a_wish_there_are_three() -> None:
@@ -29,7 +30,7 @@ def test_a_rung_that_would_not_be_lower_is_left_out(bitrate: int, names: list[st
 def test_names_pick_and_order_what_there_is() -> None:
     ladder = build_ladder(VideoSettings(ids=("low", "nothing", "main", "low")))
     assert ladder.order == ("low", "main")
-    assert list(ladder.rungs) == ["low", "main", "medium"], "the others are had by name"
+    assert list(ladder.rungs) == ["low", "main", "medium", LEGACY], "the others are had by name"
 
 
 @pytest.mark.parametrize(
@@ -51,6 +52,17 @@ def test_names_pick_and_order_what_there_is() -> None:
 def test_what_a_pipeline_becomes(pipeline: PipelineSettings, encoding: Encoding) -> None:
     video = VideoSettings(fps=60, bitrate=4000, pipelines={"one": pipeline})
     assert encodings(video, 1920, 1080) == {"one": encoding}
+
+
+def test_old_clients_get_the_best_with_the_pointer_in_it() -> None:
+    ladder = build_ladder(VideoSettings(ids=("low", "main")))
+    assert ladder.rungs[LEGACY].show_pointer
+    assert ladder.rungs[LEGACY].at(1280, 720) == ladder.rungs["low"].at(1280, 720)
+    assert LEGACY not in ladder.order
+    assert not any(rung.show_pointer for name, rung in ladder.rungs.items() if name != LEGACY)
+    own = build_ladder(VideoSettings(pipelines={"legacy": PipelineSettings(fps=5)}))
+    assert own.order == (LEGACY,)
+    assert not own.rungs[LEGACY].show_pointer, "who names it says what it is"
 
 
 sizes = st.integers(16, 8000)

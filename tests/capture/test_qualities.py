@@ -102,5 +102,6 @@ async def test_all_follow_the_size_of_the_screen(screen: XScreen, capture: Captu
 
 
 def test_what_a_stream_may_use_is_known_before_it_runs(capture: Capture) -> None:
-    assert [stream.bitrate for stream in capture.videos.values()] == [2_500_000, 1_000_000, 400_000]
+    streams = {name: stream.bitrate for name, stream in capture.videos.items()}
+    assert streams == {"main": 2_500_000, "slow": 1_000_000, "small": 400_000, "legacy": 2_500_000}
     assert capture.video_ids == ("main", "slow", "small")

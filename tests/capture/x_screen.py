@@ -135,6 +135,23 @@ class XScreen:
         self._core.MapWindow(window)
         self._core.GetInputFocus().reply()
 
+    def block_pointer(self, size: int, colour: int, hot: int = 0) -> None:
+        """Let the pointer be a square of one colour, its hot spot so far from two of its sides."""
+        core, connection = self._core, self._connection
+        bitmap, gc, cursor = (connection.generate_id() for _ in range(3))
+        core.CreatePixmap(1, bitmap, self._root, size, size)
+        core.CreateGC(gc, bitmap, xcffib.xproto.GC.Foreground, [1])
+        core.PolyFillRectangle(bitmap, gc, 1, [xcffib.xproto.RECTANGLE.synthetic(0, 0, size, size)])
+        red, green, blue = (part * 257 for part in colour.to_bytes(3, "big"))
+        core.CreateCursor(cursor, bitmap, bitmap, red, green, blue, 0, 0, 0, hot, hot)
+        core.ChangeWindowAttributes(self._root, xcffib.xproto.CW.Cursor, [cursor])
+        core.GetInputFocus().reply()
+
+    def point(self, x: int, y: int) -> None:
+        """Put the pointer there (px)."""
+        self._core.WarpPointer(0, self._root, 0, 0, 0, 0, x, y)
+        self._core.GetInputFocus().reply()
+
     def kill(self) -> None:
         """End the X server as a crash would."""
         self._process.kill()

@@ -10,7 +10,7 @@ from streamserver.config.media_settings import WebRTCSettings
 from streamserver.webrtc import egress, full_ice, whip
 from streamserver.webrtc.egress import EgressError, EgressState
 from tests.waiting import until
-from tests.webrtc.room import Room, open_room
+from tests.webrtc.room import Room, SyntheticVideo, open_room
 from tests.webrtc.whip_receiver import Refusal, WhipReceiver
 
 TOKEN = "sesame"
@@ -157,6 +157,18 @@ async def test_private_mode_shows_the_room_to_nobody_outside(room: Room) -> None
         room.sessions.update_room(None, private_mode=False)
         await published(room, server)
         await room.manager.egress.stop()
+
+
+async def test_a_quality_can_be_chosen() -> None:
+    """Such as one that shows the pointer."""
+    async with open_room(None, SyntheticVideo(), SyntheticVideo(160, 120, "small")) as room:
+        with pytest.raises(EgressError, match="there is no video 'huge'; there is main, small"):
+            room.manager.egress.start("http://127.0.0.1:1/", "", "huge")
+        async with WhipReceiver() as server:
+            room.manager.egress.start(server.url, "", "small")
+            await published(room, server)
+            assert (server.pictures[0].width, server.pictures[0].height) == (160, 120)
+            await room.manager.egress.stop()
 
 
 async def test_a_setting_publishes_from_the_start() -> None:
