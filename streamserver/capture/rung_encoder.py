@@ -7,11 +7,15 @@ from av.video.frame import VideoFrame
 from .bit_budget import BitBudget
 from .ladder import Encoding
 from .schedule import VideoSchedule
-from .x264 import SETTLED_PSNR, VBV_SECONDS, EncodedPicture, H264Encoder
+from .x264 import FULL_ALLOWANCE, SETTLED_PSNR, VBV_SECONDS, EncodedPicture, H264Encoder
 from .yuv import scale
 
 LARGE = 0.5
 """Share of the rows from which on a change is worth a fresh allowance."""
+
+
+MODEST_ALLOWANCE = 0.35
+"""Share of a burst that the first key frame may use of a quality that begins beside others."""
 
 
 class RungEncoder:
@@ -20,10 +24,14 @@ class RungEncoder:
     `schedule`: when the next picture is due.
     """
 
-    def __init__(self, encoding: Encoding) -> None:
+    def __init__(self, encoding: Encoding, *, modest: bool = False) -> None:
+        """`modest`: begin with a small key frame, for viewers that come from another quality: one that takes
+        0.4 s on their link would stop the picture for as long. It becomes sharp with the pictures after it.
+        """
         self.schedule = VideoSchedule(encoding.fps, SETTLED_PSNR)
         self._encoding = encoding
         self._budget = BitBudget(encoding.bitrate * 1000, encoding.fps, VBV_SECONDS)
+        self._allowance = MODEST_ALLOWANCE if modest else FULL_ALLOWANCE
         self._encoder: H264Encoder | None = None
         self._source: VideoFrame | None = None
         self._changed = 0.0
@@ -63,7 +71,9 @@ class RungEncoder:
         if self._encoder is None or self._source is not picture:
             width, height, rate = self._encoding.width, self._encoding.height, self._encoding.fps
             shared = picture if (picture.width, picture.height) == (width, height) else None
-            self._encoder = H264Encoder(width, height, rate, self._encoding.bitrate, shared)
+            self._encoder = H264Encoder(
+                width, height, rate, self._encoding.bitrate, shared, allowance=self._allowance
+            )
             self._source = picture
             self._budget.restarted()
         return self._encoder

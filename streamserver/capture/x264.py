@@ -42,6 +42,9 @@ blurred lower ones, at a mean quantiser that looks fine.
 VBV_SECONDS = 0.4
 """How much of the bit rate one burst may use, seconds: what a key frame may cost in delay on a full link."""
 
+FULL_ALLOWANCE = 0.9
+"""x264's own share."""
+
 _BT601 = 6  # AVCOL_SPC_SMPTE170M, and the same number for its primaries and its transfer curve
 _LIMITED = 1  # AVCOL_RANGE_MPEG
 _MEASURE_PSNR = 1 << 15  # AV_CODEC_FLAG_PSNR: x264 compares output with input, 0.06 ms
@@ -72,21 +75,29 @@ class H264Encoder:
     """
 
     def __init__(
-        self, width: int, height: int, fps: float, bitrate: int, picture: VideoFrame | None = None
+        self,
+        width: int,
+        height: int,
+        fps: float,
+        bitrate: int,
+        picture: VideoFrame | None = None,
+        *,
+        allowance: float = FULL_ALLOWANCE,
     ) -> None:
         """Open it for an even size in px, `fps` at most and `bitrate` kbit/s; raises `CaptureError`.
 
-        `picture`: one of that size, in I420, to encode; None: one of its own.
+        `picture`: one of that size, in I420, to encode; None: one of its own. `allowance`: share of the burst
+        (`VBV_SECONDS`) that the first key frame may use.
         """
         self.size = (width, height)
         self._fps = fps
         self._rate = Fraction(fps).limit_denominator(1001)
         self._bitrate = bitrate
         self._picture = picture or VideoFrame(width, height, "yuv420p")
-        self.restart()
+        self.restart(allowance)
 
-    def restart(self) -> None:
-        """Begin anew with the same picture: the next one is a key frame and may use a full allowance.
+    def restart(self, allowance: float = FULL_ALLOWANCE) -> None:
+        """Begin anew with the same picture: the next one is a key frame and may use that share of a burst.
 
         Costs 3 ms. Raises `CaptureError`.
         """
@@ -111,7 +122,8 @@ class H264Encoder:
                 "qmin": str(FINEST_QUANTISER),
                 "maxrate": f"{bitrate}k",
                 "bufsize": f"{round(bitrate * VBV_SECONDS)}k",
-                "x264-params": "keyint=infinite:scenecut=0:repeat-headers=1:annexb=1:aud=0:sliced-threads=0",
+                "x264-params": "keyint=infinite:scenecut=0:repeat-headers=1:annexb=1:aud=0:sliced-threads=0"
+                f":vbv-init={allowance}",
             }
             context.open()
         except (av.FFmpegError, ValueError) as error:

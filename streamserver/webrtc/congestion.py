@@ -34,7 +34,10 @@ EMPTYING = 0.95
 """A queue that is this much shorter than at the report before runs empty: time will do."""
 
 REMB_FELL = 0.85
-"""REMB this much below its recent height: the receiver sees its packets come ever later."""
+"""REMB this much below its recent height: the receiver sees its packets come ever later..."""
+
+SMALL_QUEUE = 0.06
+"""... which counts when the round trip has grown by this, seconds: a busy browser sees it without a queue."""
 
 NEAR = 0.5
 """Share of a quality's bitrate from which on the link is really tried. On a still page REMB and the round
@@ -217,6 +220,8 @@ class RungChooser:
             return False
         if self._late_in_a_row >= 2:
             return True
+        if self._queue < SMALL_QUEUE:
+            return False
         height = max((remb for at, remb in self._rembs if now - at <= 2 * WINDOW), default=0)
         return bool(seen.remb) and seen.remb < REMB_FELL * height and seen.remb < rate
 

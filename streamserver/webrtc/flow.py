@@ -16,7 +16,7 @@ class Sink(Protocol):
         """Send a frame."""
 
     def discard(self) -> None:
-        """Forget what was delivered and has not been sent: it is not wanted any more."""
+        """Forget what was delivered: it is not wanted any more, and a key frame comes next."""
 
 
 class Flow:

@@ -8,6 +8,9 @@ BURST_SECONDS = 0.01
 LEAST_BURST = 2500
 """... but two packets at least, bytes."""
 
+LONGEST_DEBT = 0.1
+"""Seconds for which packets that are sent again, which wait for nobody, can hold up those that are new."""
+
 
 class Pacer:
     """A token bucket in bytes. `rate` is in bit/s; None: all may leave.
@@ -32,4 +35,4 @@ class Pacer:
     def spend(self, size: int) -> None:
         """Note that so many bytes left."""
         if self.rate is not None:
-            self._tokens -= size
+            self._tokens = max(self._tokens - size, -self.rate / 8 * LONGEST_DEBT)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+from pathlib import Path
 
 import pytest
 
@@ -135,3 +137,30 @@ def test_a_choice_of_the_viewers_is_where_the_search_goes_on() -> None:
     chooser.start_at(LOW, 1.0)
     assert chooser.update(1.1, Observation()).rung == LOW
     assert chooser.update(4.0, Observation()).rung == MEDIUM
+
+
+TRACES = Path(__file__).parent / "traces"
+
+
+def replay(name: str) -> list[tuple[float, int | None]]:
+    """Feed what was known of a real Chromium at each tenth of a second; return the changes of quality."""
+    chooser = RungChooser(BITRATES)
+    decided: list[tuple[float, int | None]] = [(0.0, FULL)]
+    for line in (TRACES / name).read_text().splitlines():
+        entry = json.loads(line)
+        at = entry.pop("at")
+        entry.pop("video")
+        rung = chooser.update(at, Observation(**entry)).rung
+        if rung != decided[-1][1]:
+            decided.append((at, rung))
+    return decided
+
+
+def test_a_recorded_chromium_behind_a_link_that_becomes_slow_then_lossy_then_late() -> None:
+    # by test_hard_network on a busy machine: 1.5 Mbit/s from 6 s on, free again before 16 s; then 5 % of the
+    # packets lost, then 100 ms of delay
+    decided = replay("chromium_step_loss_delay.jsonl")
+    assert 6.0 < decided[1][0] < 8.0
+    assert decided[1][1] == MEDIUM
+    assert None not in [rung for _, rung in decided]
+    assert FULL in [rung for at, rung in decided if 8 < at < 24]

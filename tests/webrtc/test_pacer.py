@@ -29,6 +29,15 @@ def test_never_more_leaves_than_the_rate_and_one_burst(
     assert sent <= rate / 8 * now + max(rate / 8 * BURST_SECONDS, LEAST_BURST) + 1
 
 
+def test_what_is_sent_beyond_the_rate_holds_up_the_rest_for_a_moment_only() -> None:
+    pacer = Pacer()
+    pacer.rate = 1_000_000
+    assert pacer.allowance(0.0) > 0
+    pacer.spend(10**6)
+    assert pacer.allowance(0.05) < 0
+    assert pacer.allowance(0.11) > 0
+
+
 def test_a_queue_leaves_at_the_rate() -> None:
     pacer = Pacer()
     pacer.rate = 1_500_000
