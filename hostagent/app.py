@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from opentelemetry.sdk.trace import TracerProvider
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
 from hostagent.activity.conntrack import ConntrackTable
@@ -39,7 +38,7 @@ from hostagent.network.rules import MARK, Trapping
 from hostagent.runtimes.contract import Runtime
 from hostagent.runtimes.process.runtime import ProcessRuntime
 from hostagent.settings import HostSettings
-from hostagent.spans import default_tracer, tracer_to_file
+from hostagent.spans import default_tracer, spans_to_file
 from hostagent.standby.controller import StandbyController
 from hostagent.standby.metrics import StandbyMetrics
 from hostagent.wake.trap import PacketTrap
@@ -183,10 +182,6 @@ class HostAgent:
         return gates, gates
 
     def _parts(self, writer: JournalWriter, trap: PacketTrap, runtimes: Mapping[str, Runtime]) -> Parts:
-        tracer, provider = default_tracer(), None
-        if self.settings.spans.file is not None:
-            tracer, provider = tracer_to_file(self.settings.spans.file)
-            self._cleanup.callback(TracerProvider.shutdown, provider)
         return Parts(
             settings=self.settings,
             clock=self._clock,
@@ -198,7 +193,7 @@ class HostAgent:
             gates=self._gates,
             events=self.events,
             metrics=LifecycleMetrics(self.registry, self._clock),
-            tracer=tracer,
+            tracer=default_tracer(),
             turnstile=Turnstile(self.settings.wake.max_concurrent, self.settings.standby.max_concurrent),
             faults=self._faults,
         )
@@ -260,7 +255,13 @@ def _registry() -> CollectorRegistry:
 def run_agent(settings: HostSettings) -> None:
     """Run an agent until SIGTERM, SIGINT or `down`; raises HostError when it cannot start."""
     setup_logging(settings.log)
-    asyncio.run(_run(HostAgent(settings)))
+    with contextlib.ExitStack() as stack:
+        if settings.spans.file is not None:
+            try:
+                stack.enter_context(spans_to_file(settings.spans.file))
+            except OSError as error:
+                raise HostError(f"spans.file {settings.spans.file} cannot be written: {error}") from error
+        asyncio.run(_run(HostAgent(settings)))
 
 
 async def _run(agent: HostAgent) -> None:

@@ -13,16 +13,21 @@ from opentelemetry.trace import Span, Status, StatusCode, Tracer
 TRACER_NAME = "catnap.hostagent"
 
 
-def tracer_to_file(path: Path) -> tuple[Tracer, TracerProvider]:
-    """Return a tracer whose finished spans are appended to a file, and its provider, to be shut down."""
+@contextmanager
+def spans_to_file(path: Path) -> Iterator[None]:
+    """Append the finished spans of this process to a file; once in a process, before anything is traced."""
     provider = TracerProvider(resource=Resource.create({"service.name": "catnap-host"}))
-    file = path.open("a", encoding="utf-8")
-    provider.add_span_processor(BatchSpanProcessor(ConsoleSpanExporter(out=file)))
-    return provider.get_tracer(TRACER_NAME), provider
+    with path.open("a", encoding="utf-8") as file:
+        provider.add_span_processor(BatchSpanProcessor(ConsoleSpanExporter(out=file)))
+        trace.set_tracer_provider(provider)
+        try:
+            yield
+        finally:
+            provider.shutdown()
 
 
 def default_tracer() -> Tracer:
-    """Return a tracer of the provider that the process was given; without one, spans cost nothing."""
+    """Return a tracer of the provider that the process has; without one, spans cost next to nothing."""
     return trace.get_tracer(TRACER_NAME)
 
 

@@ -54,6 +54,7 @@ class Adopter:
 
     async def _adopt(self, instance: Instance, boot: str) -> None:
         record = instance.record
+        self._starter.watch(instance)
         found = await self._book.runtime(instance).inspect(record.id, record.process)
         if record.intent == "delete":
             await self._starter.remove(instance)
@@ -92,7 +93,6 @@ class Adopter:
         await self._parts.network.attach(record.id, record.spec, record.addresses)
         instance.attached = True
         await self._parts.gates.create(record.id, reset=False)
-        self._starter.watch(instance)
         if asleep:
             await self._parts.trap.install(record.id, record.addresses, hold=False)
         else:

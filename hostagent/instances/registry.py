@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import string
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
@@ -62,6 +62,8 @@ class Instance:
     attached: bool = False
     """Its network is there, as this run of the agent has seen to."""
     deleted: bool = False
+    unwatch: Callable[[], None] | None = None
+    """Stops listening for the end of its command."""
     trouble: str | None = None
     """Why the agent could not take it over, None when all is well."""
 

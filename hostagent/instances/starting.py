@@ -47,6 +47,7 @@ class Starter:
             await asyncio.to_thread(plan.data_directory.mkdir, mode=0o755, parents=True, exist_ok=True)
             await parts.faults(FaultPoint.START_GATED, record.id)
             instance.ending = False
+            self.watch(instance)  # before it starts: it may end at once
             stamp = await book.runtime(instance).start(plan)
             book.change(instance, process=stamp)
             await parts.faults(FaultPoint.START_LAUNCHED, record.id)
@@ -63,7 +64,6 @@ class Starter:
             raise
         await parts.faults(FaultPoint.START_RECORDED, record.id)
         book.settle(instance, Level.AWAKE)
-        self.watch(instance)
         await book.copy(instance)
 
     async def _undo(self, instance: Instance) -> None:
@@ -89,13 +89,15 @@ class Starter:
         return status
 
     def watch(self, instance: Instance) -> None:
-        """Learn of the command's end."""
+        """Learn of the command's end; what is to be done then waits for the instance's lock."""
+        if instance.unwatch is not None:
+            instance.unwatch()
 
         def ended(status: int | None) -> None:
             if not (instance.ending or instance.deleted):
                 self._book.spawn(self._ended(instance, status), f"end of {instance.name}")
 
-        self._book.runtime(instance).on_exit(instance.id, ended)
+        instance.unwatch = self._book.runtime(instance).on_exit(instance.id, ended)
 
     async def _ended(self, instance: Instance, status: int | None) -> None:
         """The command ended by itself: it is stopped, and no packet starts it again."""

@@ -23,7 +23,7 @@ POLICY = {"enabled": True, "idle_timeout": "300s", "level": "frozen"}
 async def agent() -> AsyncIterator[HostAgent]:
     require_own_network()
     with host_directory() as directory:
-        flags = {"api.bind": "127.0.0.1:0", "api.token": TOKEN, "spans.file": str(directory / "spans.json")}
+        flags = {"api.bind": "127.0.0.1:0", "api.token": TOKEN}
         async with running(settings_in(directory, **flags)) as started:
             yield started
 
@@ -97,10 +97,10 @@ async def test_it_is_found_by_id_name_and_beginning_of_the_id(
 
 async def test_standby_and_restore(api: httpx.AsyncClient, echo: dict[str, object]) -> None:
     before = await _running(api)
-    asleep = await api.post("/instances/echo/standby")
+    asleep = await api.post("/instances/echo/standby", json={"level": "frozen"})
     assert asleep.status_code == 200, asleep.text
     assert (asleep.json()["state"], asleep.json()["wakes_on_packet"]) == ("Standby", True)
-    again = await api.post("/instances/echo/standby")
+    again = await api.post("/instances/echo/standby", json={"level": "frozen"})
     assert (again.status_code, again.json()["code"]) == (409, "instance_in_standby")
     held = await api.post("/instances/echo/auto-standby/hold")
     assert (held.status_code, held.json()["code"]) == (409, "instance_in_standby")
@@ -285,7 +285,7 @@ async def test_events_are_numbered_and_can_be_replayed(
 ) -> None:
     await _running(api)
     since = (await api.get("/inventory")).json()["sequence"]
-    await api.post("/instances/echo/standby")
+    await api.post("/instances/echo/standby", json={"level": "frozen"})
     await api.post("/instances/echo/restore")
     found = await _events(api, 2, since=since, instance="echo")
     assert [event["type"] for event in found if event["type"] in ("standby", "restore")] == [
@@ -315,12 +315,12 @@ async def test_logs(api: httpx.AsyncClient, echo: dict[str, object]) -> None:
     assert '"type": "create"' in (await api.get("/instances/echo/logs", params={"source": "hypeman"})).text
 
 
-async def test_inventory_health_metrics_and_spans(
+async def test_inventory_health_and_metrics(
     api: httpx.AsyncClient, agent: HostAgent, echo: dict[str, object]
 ) -> None:
     assert (await api.get("/health")).json() == {"status": "ok", "epoch": 1}
     await _running(api)
-    await api.post("/instances/echo/standby")
+    await api.post("/instances/echo/standby", json={"level": "frozen"})
     await api.post("/instances/echo/restore")
     inventory = (await api.get("/inventory")).json()
     assert inventory["epoch"] == 1

@@ -60,6 +60,7 @@ def terminal() -> Iterator[Terminal]:
             "CATNAP_HOST_DATA_DIR": str(directory / "data"),
             "CATNAP_HOST_PROCESS_GROUP": directory.name.lower(),
             "CATNAP_HOST_PROCESS_STOP_GRACE": "2s",
+            "CATNAP_HOST_SPANS_FILE": str(directory / "spans.json"),
         }
         terminal = Terminal(environment)
         try:
@@ -140,6 +141,13 @@ def test_run_follows_in_plain_words_until_ctrl_c(terminal: Terminal, web: str) -
     assert "echo" not in terminal("ls")
 
 
+def test_run_ends_when_the_command_does(terminal: Terminal, web: str) -> None:
+    output = terminal("run", "-n", "short", "--", "/bin/sh", "-c", "echo alas; exit 3", status=1)
+    assert "command ended by itself with status 3" in output
+    assert terminal("logs", "short") == "alas\n"
+    terminal("rm", "short")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -171,6 +179,9 @@ def test_down_leaves_nothing_and_keeps_instances(terminal: Terminal, web: str) -
     assert "inet catnap_host" in ours()
     assert "nothing of it is left" in terminal("down", "--yes")
     assert "catnap" not in ours()
+    spans = Path(terminal.environment["CATNAP_HOST_SPANS_FILE"]).read_text()
+    for name in ("InstanceCreate", "InstanceStandby", "InstanceRestore", "AutoStandbyStartupResync"):
+        assert f'"name": "{name}"' in spans
     assert not Path(terminal.environment["CATNAP_HOST_RUN_DIR"], "gate").exists()
     terminal("run", "-d", "-n", "other", "--never-sleep", "--", *COMMAND)
     found = {one["name"]: one for one in terminal.json("ls")}
