@@ -5,6 +5,7 @@
  */
 
 import { Bar } from "./bar.js";
+import { Broadcast } from "./broadcast.js";
 import { Chat } from "./chat.js";
 import { Clipboard } from "./clipboard.js";
 import { Connection } from "./connection.js";
@@ -124,6 +125,7 @@ const people = new People({
 });
 const chat = new Chat({ room, send, prompts, looking: () => panel.shows("chat") && !document.hidden, changed: draw });
 const files = new Files({ room, prompts, changed: draw });
+const broadcast = new Broadcast(prompts);
 const roomSettings = new RoomSettings({ room, send, prompts });
 /** @type {Connection} */
 const connection = new Connection({
@@ -298,7 +300,7 @@ function hear(event, payload) {
   } else if (chat.hear(event, payload) || files.hear(event, payload)) draw();
   else if (event === "control/request") control.requested(payload.id);
   else if (pointers.hear(event, payload)) return;
-  else if (roomSettings.hear(event, payload)) draw();
+  else if (broadcast.hear(event, payload) || roomSettings.hear(event, payload)) draw();
   else if (!clipboard.hear(event, payload)) drop.hear(event, payload, room.self);
 }
 
@@ -376,6 +378,7 @@ function draw() {
   chat.show();
   files.show();
   roomSettings.show();
+  broadcast.show(Boolean(room.me?.profile.is_admin));
   pointers.tidy();
   clipboard.show();
   connection.show();

@@ -237,6 +237,7 @@ class RoomServer:
             Route("/api/room/settings", self._settings, methods=["POST"]),
             Route("/api/members/{member}", self._member, methods=["POST"]),
             Route("/api/sessions/{rest:path}", self._administer, methods=["POST", "DELETE"]),
+            Route("/api/room/broadcast/{action}", self._broadcast, methods=["POST"]),
             Route("/api/room/clipboard", self._administer, methods=["POST"]),
             Route("/api/room/upload/{what}", self._upload, methods=["POST"]),
             Route("/api/filetransfer", self._upload, methods=["POST"]),
@@ -300,6 +301,13 @@ class RoomServer:
         self.settings.update(changes)
         for other in list(self.sockets):
             await self._send(other, "system/settings", {"id": "", **self.settings})
+        return Response(status_code=204)
+
+    async def _broadcast(self, request: Request) -> Response:
+        body = await self._noted(request)
+        status = {"is_active": body is not None, "url": "rtmp://a/b"}
+        for other in list(self.sockets):
+            await self._send(other, "broadcast/status", status)
         return Response(status_code=204)
 
     async def _member(self, request: Request) -> Response:
@@ -373,7 +381,9 @@ class RoomServer:
         await self._send(session, "system/init", self._init(session))
         if self.sessions[session]["profile"]["is_admin"]:
             sizes = [{"width": 1920, "height": 1080, "rate": 30}, {"width": 1280, "height": 720, "rate": 30}]
-            await self._send(session, "system/admin", {"screen_sizes_list": sizes, "broadcast_status": {}})
+            status = {"is_active": False}
+            told = {"screen_sizes_list": sizes, "broadcast_status": status}
+            await self._send(session, "system/admin", told)
         await self._send(session, "chat/init", {"enabled": self.chat})
         if self.files is not None:
             await self._send(session, "filetransfer/update", self.files)

@@ -262,6 +262,23 @@ def test_the_rules_of_the_room_are_set_by_administrators_alone(browser: Browser,
     expect(page.locator("#room-settings")).to_be_hidden()
 
 
+def test_an_administrator_broadcasts_the_room(browser: Browser, room: RoomServer) -> None:
+    page = browser.open(room.url)
+    sign_in(page, "admin")
+    show(page, "Settings")
+    section = page.get_by_role("region", name="Broadcast")
+    expect(section).to_contain_text("The room is not broadcast.")
+    section.get_by_label("Address to broadcast to").fill("rtmp://a/b")
+    section.get_by_role("button", name="Start").click()
+    expect(section).to_contain_text("The room is being broadcast.")
+    section.get_by_role("button", name="Stop").click()
+    expect(section).to_contain_text("The room is not broadcast.")
+    assert room.bodies == [
+        ("POST room/broadcast/start", {"url": "rtmp://a/b"}),
+        ("POST room/broadcast/stop", None),
+    ]
+
+
 def test_the_connection_in_figures_and_the_choice_of_quality(browser: Browser, room: RoomServer) -> None:
     room.videos = ["high", "low"]
     room.quality = {"disabled": False, "id": "high", "video": "high", "auto": True}
