@@ -205,7 +205,17 @@ class Schedules(RuleBasedStateMachine):
         if self.gap and seconds > 0.1:
             self.world.table.lose(None)
             self.gap = False
+        if seconds > 2.0:
+            self.all_is_well_again()
         self.world.after(seconds)
+
+    def all_is_well_again(self) -> None:
+        """Failures last a while, not for ever: else nobody would ever have to be asleep."""
+        self.asleep_in_time()
+        self.world.table.broken = self.world.table.unreachable = self.world.instances.freeze_fails = None
+        if self.world.gates.away:
+            self.world.gates.leave(False, [A, B])
+        self.world.loop.settle()
 
     @rule(beyond=st.sampled_from([-0.01, 0.0, 0.01, 0.03, 0.05, 0.07, 0.09]))
     def time_passes_to_a_step_of_the_next_deadline(self, beyond: float) -> None:
@@ -213,6 +223,21 @@ class Schedules(RuleBasedStateMachine):
         due = self.world.controller._deadlines._heap.next()
         if due is not None:
             self.world.after(max(0.0, due - self.world.controller._clock.now() + beyond))
+
+    @rule(
+        instance=instances,
+        beyond=st.sampled_from([0.005, 0.03, 0.05, 0.07]),
+        port=ports,
+        told=st.booleans(),
+        ends=st.booleans(),
+    )
+    def somebody_comes_while_it_goes_down(
+        self, instance: InstanceId, beyond: float, port: int, told: bool, ends: bool
+    ) -> None:
+        self.time_passes_to_a_step_of_the_next_deadline(beyond)
+        self.connect(instance, port, told)
+        if ends:
+            self.cut(instance, port, told)
 
     @rule(seconds=st.sampled_from([0.5, 5.0, 30.0]))
     def the_machine_stalls(self, seconds: float) -> None:
