@@ -72,7 +72,13 @@ class App:
         await sessions.start()
         members = await asyncio.to_thread(make_provider, settings.member)  # it may read a file
 
-        desktop = Desktop(settings.desktop, settings.browser, run_dir, registry)
+        desktop = Desktop(
+            settings.desktop,
+            settings.browser,
+            run_dir,
+            registry,
+            microphone=voice.device if (voice := settings.capture.microphone).enabled else "",
+        )
         self._stops.append(("desktop", desktop.stop))
         await desktop.start()
 
@@ -88,7 +94,13 @@ class App:
         self._stops.append(("broadcast", broadcast.close))
 
         webrtc = WebRTCManager(
-            settings.webrtc, capture, sessions, desktop, registry, legacy=settings.legacy
+            settings.webrtc,
+            capture,
+            sessions,
+            desktop,
+            registry,
+            legacy=settings.legacy,
+            microphone=desktop.microphone,
         )
         self._stops.append(("webrtc", webrtc.stop))
         await webrtc.start()

@@ -8,7 +8,12 @@ from annotated_types import Ge, Le
 from pydantic import Field, JsonValue, SecretStr, field_validator
 
 from streamserver.config.section import Section
-from streamserver.config.sharing_settings import BroadcastSettings, InputSettings, ScreencastSettings
+from streamserver.config.sharing_settings import (
+    BroadcastSettings,
+    InputSettings,
+    MicrophoneSettings,
+    ScreencastSettings,
+)
 from streamserver.config.types import (
     ByteSize,
     DefaultText,
@@ -137,6 +142,7 @@ class CaptureSettings(Section):
     audio: AudioSettings = AudioSettings()
     screencast: ScreencastSettings = ScreencastSettings()
     broadcast: BroadcastSettings = BroadcastSettings()
+    microphone: MicrophoneSettings = MicrophoneSettings()
 
 
 class IceServer(Section):

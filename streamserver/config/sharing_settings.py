@@ -63,19 +63,6 @@ class MicrophoneSettings(Section):
     """The PulseAudio sink that gets what they say; the browser's microphone is its monitor."""
 
 
-class WebcamSettings(Section):
-    """A viewer's camera, as a camera of the shared browser."""
-
-    enabled: bool = False
-    """Let viewers with the right to share media be seen by pages. Needs the kernel module v4l2loopback."""
-    device: str = "/dev/video0"
-    """The loopback device that gets the picture."""
-    width: Annotated[int, Ge(16), Le(4096), Unit("px")] = 1280
-    """Width of the camera."""
-    height: Annotated[int, Ge(16), Le(4096), Unit("px")] = 720
-    """Height of the camera."""
-
-
 class InputSettings(Section):
     """Fingers on the screen."""
 

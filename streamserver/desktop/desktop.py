@@ -25,6 +25,7 @@ from streamserver.desktop.errors import DesktopError, ScreenRefused
 from streamserver.desktop.file_chooser import FileChooser
 from streamserver.desktop.input import Input
 from streamserver.desktop.keyboard import Keyboard
+from streamserver.desktop.microphone import Microphone
 from streamserver.desktop.pages import Pages
 from streamserver.desktop.run_directory import RunDirectory
 from streamserver.desktop.sound import SoundDaemon, SoundServer
@@ -72,8 +73,10 @@ class Desktop:
         browser: BrowserSettings,
         run_dir: Path,
         registry: CollectorRegistry,
+        microphone: str = "",
     ) -> None:
-        """Prepare; nothing is started and nothing touched yet."""
+        """Prepare; nothing is started and nothing touched yet. `microphone`: a sink for what viewers say."""
+        self._microphone_sink = microphone
         self._settings = settings
         self._browser_settings = browser
         self._run_dir = run_dir
@@ -127,6 +130,13 @@ class Desktop:
     def browser_pid(self) -> int | None:
         """The browser's main process, None while it does not run."""
         return self._browser.pid if self._browser else None
+
+    @property
+    def microphone(self) -> Microphone | None:
+        """The browser's microphone; None without sound, or when there is to be none."""
+        if self.sound is None or not self._microphone_sink:
+            return None
+        return Microphone(self.sound, self._microphone_sink)
 
     async def start(self) -> None:
         """Start everything and return when the browser's process runs.
@@ -222,7 +232,7 @@ class Desktop:
         self._browser.command()
         await asyncio.to_thread(self._browser.check_sandbox)
         await asyncio.to_thread(self._browser.profile.claim)
-        self._sound_daemon = SoundDaemon(account, directory)
+        self._sound_daemon = SoundDaemon(account, directory, self._microphone_sink)
         sound = asyncio.ensure_future(self._sound_daemon.start())
         try:
             name = self._settings.display

@@ -12,6 +12,8 @@ from streamserver.desktop.supervisor import Supervisor, describe_exit
 from streamserver.logs import get_logger
 
 SINK = "audio_output"
+MICROPHONE = "microphone"
+"""The source that pages record."""
 SAMPLE_RATE = 48_000
 """Hz: Opus' own rate, so that nothing is resampled twice."""
 START_TIMEOUT = 10.0
@@ -29,22 +31,26 @@ class SoundServer:
         server: what goes into PULSE_SERVER.
         source: the source to record to hear the browser.
         owner: who runs it; that user and root may connect.
+        microphone: the source that pages record; empty: none.
     """
 
     server: str
     source: str
     owner: Account
+    microphone: str = ""
 
     def environment(self) -> dict[str, str]:
         """Return the environment variables with which a child process plays its sound there."""
-        return {"PULSE_SERVER": self.server}
+        names = {"PULSE_SINK": SINK, **({"PULSE_SOURCE": self.microphone} if self.microphone else {})}
+        return {"PULSE_SERVER": self.server, **names}
 
 
 class SoundDaemon:
     """The PulseAudio process behind a `SoundServer`, started again when it ends."""
 
-    def __init__(self, account: Account, directory: Path) -> None:
-        """Take who runs it and where its socket goes."""
+    def __init__(self, account: Account, directory: Path, microphone: str = "") -> None:
+        """Take who runs it, where its socket goes, and the sink behind the browser's microphone, if any."""
+        self._microphone = microphone
         self._account = account
         self._directory = directory
         self._socket = directory / "pulse.socket"
@@ -60,7 +66,8 @@ class SoundDaemon:
         except DesktopError as error:
             log.warning("no sound", error=str(error))
             return None
-        return SoundServer(f"unix:{self._socket}", f"{SINK}.monitor", self._account)
+        microphone = MICROPHONE if self._microphone else ""
+        return SoundServer(f"unix:{self._socket}", f"{SINK}.monitor", self._account, microphone)
 
     async def stop(self) -> None:
         """End it."""
@@ -105,8 +112,16 @@ class SoundDaemon:
             "pulseaudio", "-n", "--daemonize=no", "--use-pid-file=no", "--exit-idle-time=-1",
             "--disallow-exit=yes", "--disallow-module-loading=yes", "--realtime=no", "--high-priority=no",
             "--log-target=stderr", "--log-level=notice",
-            f"--load={null_sink}", "--load=module-suspend-on-idle timeout=5", f"--load={protocol}",
+            f"--load={null_sink}", *self._microphone_modules(),
+            "--load=module-suspend-on-idle timeout=5", f"--load={protocol}",
         ]  # fmt: skip
+
+    def _microphone_modules(self) -> list[str]:
+        if not self._microphone:
+            return []
+        sink = f"module-null-sink sink_name={self._microphone} rate={SAMPLE_RATE} channels=2 norewinds=1"
+        source = f"module-remap-source master={self._microphone}.monitor source_name={MICROPHONE}"
+        return [f"--load={sink}", f"--load={source} source_properties=device.description={MICROPHONE}"]
 
     def _ended(self, code: int | None, delay: float) -> None:
         if code is not None:

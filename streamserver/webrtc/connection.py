@@ -22,6 +22,7 @@ class ViewerConnection(Protocol):
     remote_password: str | None
     bytes_received: int
     bytes_sent: int
+    takes_sound: bool
     on_path_change: Callable[[], None]
     on_delivery: Callable[[int], None] | None
 

@@ -60,6 +60,7 @@ class FullConnection(Connection):
     `connection.ViewerConnection`."""
 
     is_lite = False
+    takes_sound = False
 
     def __init__(
         self,

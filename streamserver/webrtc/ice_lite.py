@@ -38,6 +38,9 @@ their acknowledgements."""
 RTCP_BUDGET = (200.0, 400)
 """Packets of RTCP taken from a viewer, per second on average and at once; a browser sends up to 30."""
 
+SOUND_BUDGET = (200.0, 400)
+"""Packets of sound taken from a viewer who is heard, per second on average and at once; browsers send 50."""
+
 MAX_PINGED_PATHS = 4
 """Paths, latest first, that get a check of our own when we try to bring a viewer back."""
 
@@ -78,6 +81,7 @@ class LiteConnection:
         self.bytes_received = 0
         self.bytes_sent = 0
         self.overflowed = 0
+        self.takes_sound = False
         self.on_path_change: Callable[[], None] = _ignore
         self.on_delivery: Callable[[int], None] | None = None
         self._selected: Path | None = None
@@ -94,6 +98,7 @@ class LiteConnection:
         self._checking = RateLimit(*OWN_CHECKS, now)
         self._dtls = RateLimit(*DTLS_BUDGET, now)
         self._rtcp = RateLimit(*RTCP_BUDGET, now)
+        self._sound = RateLimit(*SOUND_BUDGET, now)
 
     # What aiortc calls.
 
@@ -242,8 +247,10 @@ class LiteConnection:
             budget = self._dtls
         elif len(data) > 1 and 192 <= data[1] <= 223:  # RTCP: RFC 5761 §4
             budget = self._rtcp
+        elif self.takes_sound:
+            budget = self._sound
         else:
-            self._agents.dropped["unwanted_media"] += 1  # we receive none
+            self._agents.dropped["unwanted_media"] += 1
             return
         if not budget.allow(time.monotonic()):
             self._agents.dropped["over_budget"] += 1

@@ -33,6 +33,7 @@ from .public_address import PublicAddressError, public_address
 from .revival import revive
 from .signaling import AudioRequest, IceServer, Provide, VideoRequest, VideoSelector
 from .surroundings import CaptureLike, DesktopLike
+from .voice import MicrophoneLike, VoiceSlot
 
 if TYPE_CHECKING:
     from aioice import Candidate
@@ -58,8 +59,10 @@ class WebRTCManager:
         registry: CollectorRegistry,
         *,
         legacy: bool = False,
+        microphone: MicrophoneLike | None = None,
     ) -> None:
-        """`legacy`: whether viewers may be clients of neko's version 2."""
+        """`legacy`: whether viewers may be clients of neko's version 2; `microphone`: the browser's."""
+        self._voices = VoiceSlot(microphone)
         self._legacy = legacy
         self._settings = settings
         self._capture = capture
@@ -135,6 +138,7 @@ class WebRTCManager:
             if task is not None:
                 task.cancel()
                 await asyncio.wait((task,))
+        await self._voices.close()
         self._fan_out.close()
         if self._cursor is not None:
             self._cursor.close()
@@ -165,6 +169,7 @@ class WebRTCManager:
             changed=self._peer_changed,
             spawn=self._spawn,
             follows_network=self._settings.estimator.enabled and not self._settings.estimator.passive,
+            voices=self._voices,
             may_send_legacy_input=self._may_send_legacy_input if self._legacy else None,
         )
         self._peers.add(peer)

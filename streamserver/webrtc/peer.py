@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from aiortc import (
     RTCBundlePolicy,
+    MediaStreamTrack,
     RTCConfiguration,
     RTCDataChannel,
     RTCPeerConnection,
@@ -39,6 +40,7 @@ from .session_description import (
 from .signaling import AudioRequest, AudioStatus, VideoRequest, VideoStatus
 from .surroundings import CaptureLike, DesktopLike
 from .video_quality import VideoQuality
+from .voice import VoiceSlot
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -86,11 +88,13 @@ class Peer:
         spawn: Callable[[Awaitable[None]], object],
         follows_network: bool = True,
         may_send_legacy_input: Callable[[Session], bool] | None = None,
+        voices: VoiceSlot | None = None,
     ) -> None:
         """`may_send_legacy_input`: whether input over a channel of the viewer's own counts (neko's v2); None:
         such channels are closed.
         """
         self._may_send_legacy_input = may_send_legacy_input
+        self._voices = voices
         self.session = session
         self.state = PeerState.NEW
         self._changed = changed
@@ -118,6 +122,7 @@ class Peer:
         self._dtls = seam.dtls_transport(self._pc)
         self._pc.on("connectionstatechange", self._connection_changed)
         self._legacy: LegacyChannel | None = None
+        self._pc.on("track", self._take_track)
         self._pc.on("datachannel", lambda channel: self._take_channel(channel, desktop, moved))
 
     # MediaPeer
@@ -161,7 +166,7 @@ class Peer:
 
     async def handle_offer(self, sdp: str) -> str:
         """Take an offer of the viewer's and return our answer. We send what we sent before and receive
-        nothing.
+        nothing but the sound of one who may share it.
 
         Raises:
             SignalError: it cannot be used, or an offer of ours is open.
@@ -171,13 +176,18 @@ class Peer:
             if self._pc.remoteDescription is None or self._pc.signalingState != "stable":
                 raise SignalError("an offer came while ours is open: answer that first")
             ours = set(self._pc.getTransceivers())
+            hears = self._voices is not None and self._voices.may_speak(self.session)
+            self.connection.takes_sound = hears
+            for transceiver in ours:
+                if transceiver.kind == "audio" and not transceiver.stopped:
+                    transceiver.direction = "sendrecv" if hears else "sendonly"
             restarted = remote.ice_username != self.connection.remote_username
             self._take_remote(remote)
             if restarted:  # both sides must take new credentials: RFC 8445 §9
                 self.connection.restart()
             await self._pc.setRemoteDescription(RTCSessionDescription(sdp, "offer"))
             for transceiver in self._pc.getTransceivers():
-                if transceiver not in ours:
+                if transceiver not in ours and not (hears and transceiver.kind == "audio"):
                     transceiver.direction = "inactive"  # else aiortc would start to decode what comes
             answer = await self._pc.createAnswer()
             await self._pc.setLocalDescription(RTCSessionDescription(complete_answer(answer.sdp), "answer"))
@@ -311,6 +321,10 @@ class Peer:
         # What was under way to the old address is lost; without a key frame the picture stands still for 3 s.
         log.info("viewer changed its address", session_id=self.session.id)
         self.video.flow.request_keyframe()
+
+    def _take_track(self, track: MediaStreamTrack) -> None:
+        if track.kind == "audio" and self._voices is not None:
+            self._voices.take(self.session, track)
 
     def _take_channel(
         self, channel: RTCDataChannel, desktop: DesktopLike, moved: Callable[[Session, int, int], None]
