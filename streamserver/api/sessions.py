@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol, runtime_checkable
+
 from fastapi import APIRouter
 
 from streamserver.api.auth import Admin, CurrentSession
@@ -9,6 +11,7 @@ from streamserver.api.context import Context
 from streamserver.api.errors import AUTHENTICATED, ApiError, describes
 from streamserver.api.wire import SessionBody
 from streamserver.sessions.model import Session
+from streamserver.webrtc.statistics import MediaStatistics
 
 router = APIRouter(prefix="/api/sessions", tags=["sessions"], responses=AUTHENTICATED)
 
@@ -26,6 +29,33 @@ async def get_session(session_id: str, _: Admin, context: Context) -> SessionBod
     if (session := context.sessions.get(session_id)) is None:
         raise ApiError(404, "session not found")
     return SessionBody.of(session)
+
+
+@runtime_checkable
+class HasStatistics(Protocol):
+    """A WebRTC connection that knows what it is like; `streamserver.webrtc.peer.Peer`."""
+
+    def statistics(self) -> MediaStatistics:
+        """Return the figures of now."""
+
+
+@router.get(
+    "/{session_id}/media",
+    operation_id="sessionMedia",
+    responses=describes(
+        _403="It is another's, and you are no admin.", _404="There is no such session, or it does not watch."
+    ),
+)
+async def get_media(session_id: str, session: CurrentSession, context: Context) -> MediaStatistics:
+    """Return what the picture that is sent to a session is like: one's own, or anybody's for admins."""
+    if session_id != session.id and not session.profile.is_admin:
+        raise ApiError(403, "session is not admin")
+    if (target := context.sessions.get(session_id)) is None:
+        raise ApiError(404, "session not found")
+    media: object = target.media
+    if not isinstance(media, HasStatistics):
+        raise ApiError(404, "session has no media")
+    return media.statistics()
 
 
 def _target(session_id: str, context: Context) -> Session:

@@ -98,6 +98,7 @@ class FrameSender:
         self.pacer = Pacer()
         self.reported: Callable[[], None] | None = None
         self.playout_delay_id: int | None = None
+        self.frames = 0
         self.dropped = 0
         self.resent = 0
         self._connection = connection
@@ -183,6 +184,7 @@ class FrameSender:
         if len(self._queue) >= QUEUE_LIMIT[self.kind] and not self._make_room(frame):
             return
         chunks = self._fan_out.chunks(frame, self.kind, self._layout)
+        self.frames += 1
         first, self._latest = self._latest is None, frame
         self._queue.append(_Queued(chunks, (frame.rtp_time + self._offset) & 0xFFFFFFFF))
         if len(self._queue) > 1 or not self.flush():

@@ -78,6 +78,21 @@ _PER_SESSION: tuple[tuple[str, str, PeerValue], ...] = (
         lambda _, peer: peer.video.resent,
     ),
     (
+        "catnap_webrtc_video_bitrate",
+        "Bits of the picture sent in the last second.",
+        lambda _, peer: peer.bitrate,
+    ),
+    (
+        "catnap_webrtc_video_paused",
+        "1 while the viewer's network cannot take even the lowest quality.",
+        lambda _, peer: peer.video_status.paused,
+    ),
+    (
+        "catnap_webrtc_frames_sent",
+        "Pictures that the present connection sent.",
+        lambda _, peer: peer.video.frames,
+    ),
+    (
         "catnap_webrtc_frames_dropped",
         "Pictures that the present connection did not send because earlier ones still waited.",
         lambda _, peer: peer.video.dropped,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from aiortc import (
-    RTCBundlePolicy,
     MediaStreamTrack,
+    RTCBundlePolicy,
     RTCConfiguration,
     RTCDataChannel,
     RTCPeerConnection,
@@ -38,6 +39,7 @@ from .session_description import (
     read_remote,
 )
 from .signaling import AudioRequest, AudioStatus, VideoRequest, VideoStatus
+from .statistics import MediaStatistics, statistics_of
 from .surroundings import CaptureLike, DesktopLike
 from .video_quality import VideoQuality
 from .voice import VoiceSlot
@@ -49,6 +51,10 @@ log = get_logger("webrtc")
 
 CLOSE_TIMEOUT = 3.0
 """Seconds that aiortc gets to say goodbye; then the connection is cut."""
+
+
+MEASURE_INTERVAL = 0.9
+"""Seconds over which the bitrate is measured, at least; it is looked at once a second."""
 
 
 class PeerState(enum.IntEnum):
@@ -68,6 +74,8 @@ class PeerState(enum.IntEnum):
 
 class Peer:
     """The `MediaPeer` of a session: offer and answer, picture, sound, and its data channel.
+
+    `bitrate`: of the picture, over the last second, bit/s.
 
     `changed(peer)` is called when the state is another one, `spawn` runs a coroutine that its owner awaits at
     the end.
@@ -97,6 +105,8 @@ class Peer:
         self._voices = voices
         self.session = session
         self.state = PeerState.NEW
+        self.bitrate = 0.0
+        self._measured_at = (time.monotonic(), 0)
         self._changed = changed
         self._spawn = spawn
         self._lock = asyncio.Lock()
@@ -246,6 +256,17 @@ class Peer:
         log.info("the network changed a viewer's picture", session_id=self.session.id, video=status.id)
         self.session.send("signal/video", status.model_dump(mode="json"))
 
+    def statistics(self) -> MediaStatistics:
+        """Return what the viewer's connection is like now."""
+        return statistics_of(self)
+
+    def _measure(self, now: float) -> None:
+        """Note what was sent since the last time, once a second."""
+        before, octets = self._measured_at, self.video.observe().octets
+        if now - before[0] >= MEASURE_INTERVAL:
+            self.bitrate = (octets - before[1]) * 8 / (now - before[0])
+            self._measured_at = (now, octets)
+
     # consent
 
     @property
@@ -259,6 +280,7 @@ class Peer:
             self.close(abuse)
             return
         self.quality.look()
+        self._measure(now)
         freshness = self.connection.freshness(now)
         if freshness is Freshness.EXPIRED:
             if self.state is not PeerState.CLOSED:

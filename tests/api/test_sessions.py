@@ -2,6 +2,7 @@
 
 import pytest
 
+from streamserver.webrtc.statistics import MediaStatistics
 from tests.api.running import API_TOKEN, Running
 
 
@@ -54,6 +55,53 @@ async def test_a_disconnected_session_keeps_its_token(server: Running) -> None:
     assert socket.closed == "session disconnected"
     async with server.client(eve_token) as client:
         assert (await client.get("/api/whoami")).json()["state"]["is_connected"] is False
+
+
+FIGURES = MediaStatistics(
+    video="main",
+    auto=True,
+    paused=False,
+    bitrate=1_200_000,
+    bitrate_limit=2_500_000,
+    frames=10,
+    frames_dropped=0,
+    packets=100,
+    packets_lost=1,
+    fraction_lost=0.01,
+    packets_resent=1,
+    keyframe_requests=0,
+    round_trip=None,
+    jitter=0.001,
+    receiver_estimate=0,
+)
+
+
+class Watched:
+    """A session's WebRTC connection."""
+
+    def set_paused(self, paused: bool) -> None:
+        pass
+
+    def close(self, reason: str) -> None:
+        pass
+
+    def statistics(self) -> MediaStatistics:
+        return FIGURES
+
+
+async def test_what_ones_picture_is_like(server: Running) -> None:
+    eve, eve_token = server.log_in("eve")
+    server.log_in("ada", admin=True)
+    async with server.client(eve_token) as client:
+        nothing = await client.get("/api/sessions/eve/media")
+        assert (nothing.status_code, nothing.json()["message"]) == (404, "session has no media")
+        server.sessions.set_media(eve, Watched())
+        assert (await client.get("/api/sessions/eve/media")).json() == FIGURES.model_dump()
+        anothers = await client.get("/api/sessions/ada/media")
+        assert (anothers.status_code, anothers.json()["message"]) == (403, "session is not admin")
+    async with server.client(API_TOKEN) as client:
+        assert (await client.get("/api/sessions/eve/media")).json()["bitrate"] == 1_200_000
+        assert (await client.get("/api/sessions/nobody/media")).status_code == 404
 
 
 @pytest.mark.parametrize(

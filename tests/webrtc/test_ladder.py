@@ -6,6 +6,8 @@ import random
 import struct
 from itertools import pairwise
 
+import pytest
+
 from streamserver.capture.frames import VIDEO_CLOCK_RATE
 from streamserver.config.media_settings import EstimatorSettings, WebRTCSettings
 from streamserver.webrtc.signaling import AudioRequest, VideoRequest, VideoSelector
@@ -134,3 +136,28 @@ async def test_auto_can_be_forbidden() -> None:
                 room.session("bob"), VideoRequest(auto=True), AudioRequest()
             )
             assert not provide.video.auto
+
+
+async def test_what_a_viewer_s_picture_is_like_is_known_until_the_session_ends() -> None:
+    async with open_room(None, SyntheticVideo(), SyntheticVideo(160, 120, "low", 400_000)) as room:
+        bob = room.session("bob")
+        viewer = await room.viewer(bob)
+        await until(lambda: viewer.peer.statistics().bitrate, within=10, what="the first second is over")
+        await until(lambda: viewer.peer.statistics().round_trip, within=10, what="a report came")
+        figures = viewer.peer.statistics()
+        assert (figures.video, figures.auto, figures.paused) == ("main", True, False)
+        assert figures.bitrate_limit == 2_500_000
+        assert figures.frames >= 20
+        assert figures.packets >= figures.frames
+        assert figures.packets_lost == figures.frames_dropped == 0
+        assert room.metric("catnap_webrtc_video_bitrate", session_id="bob") == pytest.approx(
+            viewer.peer.bitrate
+        )
+        sent = room.metric("catnap_webrtc_frames_sent", session_id="bob")
+        assert sent is not None
+        assert sent >= figures.frames
+        assert room.metric("neko_webrtc_video_listeners", session_id="bob", video_id="main") == 1
+        await viewer.close()
+        room.sessions.delete(bob.id)
+        for name in ("video_bitrate", "video_paused", "frames_sent", "frames_dropped"):
+            assert room.metric(f"catnap_webrtc_{name}", session_id="bob") is None
