@@ -37,6 +37,7 @@ def install(queue: int) -> str | None:
         jump = "" if _run(program, *_table("-C")) is None else f"-I POSTROUTING -j {CHAIN}\n"
         refusal = _run(
             f"{program}-restore",
+            "-w",
             "--noflush",
             text=f"*mangle\n:{CHAIN} - [0:0]\n{jump}"
             f"-A {CHAIN} -m mark --mark {mark} -j NFQUEUE --queue-num {queue}\nCOMMIT\n",

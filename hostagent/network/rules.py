@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
+from hostagent.errors import BadRequestError
 from hostagent.instances.model import Addresses, PublishedPort
 from hostagent.network.addressing import Pool
 
@@ -34,6 +35,16 @@ class Trapping:
     """This kernel's nftables can queue by itself."""
     log_group: int = LOG_GROUP
     queue: int = HOLD_QUEUE
+
+    def __post_init__(self) -> None:
+        """Raise BadRequestError for a text that is no network."""
+        for text in self.ignore_source_cidrs:
+            try:
+                ip_network(text, strict=False)
+            except ValueError as error:
+                raise BadRequestError(
+                    f"wake.ignore_source_cidrs: {text!r} is no network such as 192.0.2.0/24 or 2001:db8::/32"
+                ) from error
 
     def networks(self, version: int) -> list[str]:
         """Return the ignored networks of one IP version."""

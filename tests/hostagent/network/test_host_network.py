@@ -122,24 +122,29 @@ async def test_an_instance_reaches_the_world_and_other_instances(
 
 
 async def test_loopback_of_the_host_is_not_open_to_instances(network: HostNetwork) -> None:
+    """`route_localnet` on the cable would let an instance in that routes 127.0.0.5 to us."""
     instance = new_id()
     addresses = network.allocate(instance, [])
     await network.attach(instance, spec(), addresses)
+    inside = ("-n", addresses.netns)
+    gateway = ("via", str(POOL.gateway4), "dev", "eth0", "onlink")
+    own_host.ip(*inside, "route", "del", "local", "127.0.0.0/8", "dev", "lo", "table", "local")
+    own_host.ip(*inside, "route", "add", "127.0.0.5/32", *gateway)
 
     def reach() -> None:
-        own_host.ip("-n", addresses.netns, "route", "add", "127.0.0.5/32", "via", str(POOL.gateway4),
-                    "dev", "eth0", "onlink", "table", "local")  # fmt: skip
-        call("tcp", "127.0.0.5", 7070, within=0.3)
+        localnet = Path("/proc/sys/net/ipv4/conf/eth0/route_localnet")
+        localnet.write_text("1")
+        with socket.socket() as sock:
+            sock.settimeout(0.5)
+            sock.connect(("127.0.0.5", 7070))
 
-    Path(f"/proc/sys/net/ipv4/conf/{addresses.link}/route_localnet").read_text()
     with socket.socket() as secret:
         secret.bind(("127.0.0.5", 7070))
         secret.listen()
-        namespaces.run(
-            addresses.netns, lambda: Path("/proc/sys/net/ipv4/conf/all/route_localnet").write_text("1")
-        )
         with pytest.raises(TimeoutError):
             await asyncio.to_thread(namespaces.run, addresses.netns, reach)
+        network.nft.run(f"flush chain {rules.TABLE} guard")
+        await asyncio.to_thread(namespaces.run, addresses.netns, reach)
 
 
 async def test_attaching_again_repairs_and_changes_nothing_else(network: HostNetwork) -> None:
