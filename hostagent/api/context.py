@@ -45,6 +45,9 @@ class Controller(Protocol):
     def ping(self, instance: InstanceId, owner: str, reason: str, seconds: float) -> Lease:
         """Keep it awake for a while; raises HostError."""
 
+    def release(self, instance: InstanceId, owner: str) -> bool:
+        """End that early; False when there was nothing to end."""
+
 
 @dataclass(frozen=True, slots=True)
 class ApiContext:
@@ -104,4 +107,5 @@ def _answer(status: int, code: str, message: str) -> JSONResponse:
 
 def _line(error: dict[str, object]) -> str:
     where = ".".join(str(part) for part in cast("tuple[object, ...]", error["loc"]) if part != "body")
-    return f"{where or 'body'}: {error['msg']}"
+    said = str(error["msg"]).removeprefix("Value error, ")  # pydantic's own words before ours
+    return f"{where or 'body'}: {said}"

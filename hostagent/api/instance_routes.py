@@ -1,13 +1,16 @@
 """`/instances`: make, list, show, change, remove, start, stop."""
 
 import asyncio
+import contextlib
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import JsonValue
 
 from hostagent.api.context import context_of, instance_of
-from hostagent.api.wire import CreateInstanceRequest, UpdateInstanceRequest, instance_to_wire
+from hostagent.api.wire import CreateInstanceRequest, UpdateInstanceRequest, instance_to_wire, port_to_wire
+from hostagent.errors import HostError
+from hostagent.instances.listening import wait_until_up
 from hostagent.instances.policy import normalise
 from hostagent.instances.registry import Instance
 
@@ -43,6 +46,30 @@ async def create_instance(request: Request, body: CreateInstanceRequest) -> dict
 async def get_instance(request: Request, instance: Named) -> dict[str, JsonValue]:
     """Show one."""
     return await shown(request, instance)
+
+
+@router.get("/instances/{instance_id}/listening", operation_id="getListening")
+async def listening(
+    request: Request, instance: Named, within: Annotated[float, Query(ge=0, le=60)] = 0.0
+) -> dict[str, JsonValue]:
+    """Wait up to `within` seconds until its published ports are listened on; say which are.
+
+    It is kept awake meanwhile: what is frozen while it starts would never listen.
+    """
+    controller, owner = context_of(request).controller, f"listening-{id(request)}"
+    with contextlib.suppress(HostError):  # it sleeps, or does not run: then it is as it is
+        if within > 0:
+            controller.ping(instance.id, owner, "its service starts", within)
+    try:
+        found = await wait_until_up(instance, within)
+    finally:
+        controller.release(instance.id, owner)
+    ports: list[JsonValue] = []
+    for port in instance.record.spec.ports:
+        reached = found.get((port.protocol, port.instance_port))
+        ports.append({**port_to_wire(port), "listening": reached is not None, "reachable": bool(reached)})
+    state, _ = await context_of(request).lifecycle.look(instance)
+    return {"state": state.value, "ports": ports, "exit_status": instance.record.exit_status}
 
 
 @router.patch("/instances/{instance_id}", operation_id="updateInstance")

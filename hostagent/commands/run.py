@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path, PurePath
 from typing import cast
 
@@ -14,20 +13,17 @@ import click
 from pydantic import JsonValue
 
 from hostagent.api.wire import port_to_wire
-from hostagent.client import AgentClient, AgentError, NoAgentError
+from hostagent.client import AgentClient
 from hostagent.commands.background import ensure_agent
+from hostagent.commands.beginning import follow, hidden_files, introduction, tell_how_it_begins
 from hostagent.commands.ports import parse_port
 from hostagent.commands.serve_environment import environment_for, is_catnap_serve
-from hostagent.commands.story import seconds, tell
 from hostagent.commands.terminal import agent, as_json, print_json
 from hostagent.durations import format_duration, parse_duration
 from hostagent.errors import HostError
 from hostagent.instances.model import PublishedPort
 from hostagent.network.addressing import LINK_PREFIX
 from hostagent.settings import load_settings
-
-_RECONNECT = 1.0
-"""Seconds until the stream of events is asked for again after the agent went away."""
 
 
 class _Port(click.ParamType[PublishedPort]):
@@ -116,6 +112,12 @@ def run(
     published UDP port NEKO_WEBRTC_NAT1TO1 to this host's addresses, unless you set them.
     """
     words = (_program(command[0]), *command[1:])
+    for word in hidden_files(words[1:], Path.cwd()):
+        click.echo(
+            f"Warning: an instance has its own /tmp and /run, so {word} is not there: run this in the "
+            "file's directory, or move it elsewhere",
+            err=True,
+        )
     given = _variables(variables)
     added = environment_for(words, ports, given, _host_addresses(ports))
     policy = _policy(
@@ -149,66 +151,11 @@ def run(
             return
         if started:
             click.echo("An agent runs in the background now; `catnap host down` ends it.")
+        tell_how_it_begins(client, instance, words)
         for line in introduction(instance, ports, words):
             click.echo(line)
         if not detach:
-            _follow(client, str(instance["name"]), str(instance["id"]), since)
-
-
-def introduction(
-    instance: dict[str, JsonValue], ports: tuple[PublishedPort, ...], command: tuple[str, ...]
-) -> list[str]:
-    """Return what a newcomer is told: where it is, what it will do, how to be rid of it."""
-    name, network = str(instance["name"]), cast("dict[str, JsonValue]", instance["network"])
-    tcp = [port for port in ports if port.protocol == "tcp"]
-    lines = [f"{name} runs at {_url(port)}" for port in tcp] or [
-        f"{name} runs at {network['ip']} and [{network['ip6']}], which this host alone reaches"
-    ]
-    if is_catnap_serve(command):
-        lines.append("(how to log in: `catnap logins` with the same configuration)")
-        for port in ports:
-            if port.protocol == "udp" and port.host_port != port.instance_port:
-                lines.append(
-                    f"(viewers are told the port {port.instance_port}, and {port.host_port} is published: "
-                    f"publish {port.instance_port}/udp, or set webrtc.udpmux to {port.host_port})"
-                )
-    policy = cast("dict[str, JsonValue] | None", instance.get("auto_standby"))
-    if policy is not None and policy.get("enabled"):
-        idle = seconds(policy["idle_timeout"])
-        lines.append(f"When nobody is connected for {idle} it falls asleep; the next packet wakes it.")
-    else:
-        lines.append("It does not sleep (no auto_standby policy).")
-    lines.append(
-        f"It goes on by itself: `catnap host rm {name}` removes it, `catnap host why {name}` explains it."
-    )
-    return lines
-
-
-def _url(port: PublishedPort) -> str:
-    host = port.host_address or "localhost"
-    host = f"[{host}]" if ":" in host else host
-    return f"http://{host}" + ("" if port.host_port == 80 else f":{port.host_port}")
-
-
-def _follow(client: AgentClient, name: str, instance: str, since: int) -> None:
-    """Tell what happens until Ctrl-C or its removal; comes back when the agent does."""
-    try:
-        while True:
-            try:
-                for event in client.events(since):
-                    since = int(cast("int", event["sequence"]))
-                    if event.get("instance_id") not in (None, instance):
-                        continue
-                    if (sentence := tell(event)) is not None:
-                        click.echo(f"{time.strftime('%H:%M:%S')}  {sentence}")
-                    if event["type"] == "delete":
-                        return
-            except (NoAgentError, AgentError):
-                time.sleep(_RECONNECT)
-    except KeyboardInterrupt:
-        click.echo(
-            f"\n{name} goes on. `catnap host events` follows again, `catnap host rm {name}` removes it."
-        )
+            follow(client, str(instance["name"]), str(instance["id"]), since)
 
 
 def _last_event(client: AgentClient) -> int:

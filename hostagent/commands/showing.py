@@ -11,7 +11,7 @@ from typing import cast
 import click
 from pydantic import JsonValue
 
-from hostagent.commands.story import seconds, tell
+from hostagent.commands.story import clock, seconds, tell
 from hostagent.commands.terminal import agent, as_json, console, print_json, print_table
 
 Wire = Mapping[str, JsonValue]
@@ -30,7 +30,7 @@ def ls(run_dir: Path, json_output: bool) -> None:
     rows = [
         (
             str(one["name"]),
-            str(one["state"]),
+            _state(one),
             str(one["level"]),
             ago(str(one["level_since"])),
             ", ".join(_port(port) for port in cast("list[Wire]", one["ports"])),
@@ -83,7 +83,7 @@ def why(run_dir: Path, instance: str, json_output: bool) -> None:
     if events:
         click.echo("Lately:")
     for event in events:
-        click.echo(f"  {_clock(str(event['time']))}  {tell(event) or event['type']}")
+        click.echo(f"  {clock(str(event['time']))}  {tell(event) or event['type']}")
 
 
 @click.command()
@@ -104,7 +104,12 @@ def events(
             if json_output:
                 click.echo(json.dumps(event))
             elif (sentence := tell(event, with_name=True)) is not None:
-                console().print(f"{_clock(str(event['time']))}  {sentence}")
+                console().print(f"{clock(str(event['time']))}  {sentence}")
+
+
+def _state(instance: Wire) -> str:
+    status = instance.get("exit_status")
+    return str(instance["state"]) + ("" if status is None else f" ({status})")
 
 
 def _port(port: Wire) -> str:
@@ -131,7 +136,3 @@ def until(stamp: str) -> str:
 
 def _seconds(stamp: str) -> float:
     return datetime.fromisoformat(stamp).astimezone(UTC).timestamp()
-
-
-def _clock(stamp: str) -> str:
-    return datetime.fromisoformat(stamp).astimezone().strftime("%H:%M:%S")

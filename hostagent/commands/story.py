@@ -1,6 +1,7 @@
 """What happens to an instance, told in plain words."""
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from pydantic import JsonValue
 
@@ -98,3 +99,8 @@ def seconds(value: JsonValue) -> str:
         return f"{round(value, 1):g} s"
     hours, minutes = divmod(round(value / 60), 60)
     return " ".join(f"{number} {unit}" for number, unit in ((hours, "h"), (minutes, "min")) if number)
+
+
+def clock(stamp: str) -> str:
+    """Return the time of day of an event, here: `12:00:05`."""
+    return datetime.fromisoformat(stamp).astimezone().strftime("%H:%M:%S")

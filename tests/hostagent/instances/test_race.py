@@ -101,7 +101,7 @@ async def _awake(agent: HostAgent, instance: Instance) -> None:
     process = instance.record.process
     assert process is not None
     await until(
-        lambda: {("tcp", PORT), ("udp", PORT)} <= read_ports(process.pid), within=5, what="it listens"
+        lambda: {("tcp", PORT), ("udp", PORT)} <= read_ports(process.pid).keys(), within=5, what="it listens"
     )
     await until(lambda: instance.waking is None, within=5, what="no wake is under way")
 
