@@ -122,8 +122,11 @@ class Bookkeeper:
     def settle(self, instance: Instance, level: Level) -> None:
         """Say that the instance is at a level now."""
         self._parts.metrics.moved(instance.level, level, instance.record.spec.runtime)
+        now = self._parts.clock.now()
+        if level is not instance.level and Level.AWAKE in (level, instance.level):
+            instance.turned = now
         instance.level = level
-        instance.since = self._parts.clock.now()
+        instance.since = now
 
     def publish(
         self,
@@ -187,7 +190,7 @@ class Bookkeeper:
             policy=record.spec.auto_standby,
             addresses=(record.addresses.ipv4, record.addresses.ipv6),
             waking=instance.waking is not None,
-            since=instance.since,
+            since=instance.turned,
             idle_since=record.idle_since,
             last_inbound_activity_at=record.last_inbound_activity_at,
             levels=frozenset(answer.level for answer in levels if answer.supported),

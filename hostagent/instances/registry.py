@@ -52,6 +52,8 @@ class Instance:
     """How deep it sleeps now; the journal's may lag behind by a transition."""
     since: float
     """Wall time at which it came to this level."""
+    turned: float | None = None
+    """Wall time at which it fell asleep or woke last; None when this run of the agent has not seen it."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by whoever changes the instance."""
     fall: Fall | None = None

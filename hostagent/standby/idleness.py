@@ -151,12 +151,16 @@ class Idleness:
         """Set the time of the next level of an instance that sleeps and that nobody claims."""
         now, view, step = self._clock.now(), tracked.view, None
         busy = tracked.request is not None or tracked.executing is not None
-        if tracked.asleep and not busy:
+        if not tracked.asleep:
+            tracked.asleep_since = None
+        elif not busy:
             step = next_step(tracked.steps(now), view.level)
         if step is None or self.gate(tracked) != 0:
             self._deadlines.set(Timer.DEEPER, view.id, None)
             return
-        asleep = now if view.since is None else self._clock.from_wall(view.since)
+        if tracked.asleep_since is None:
+            tracked.asleep_since = now
+        asleep = tracked.asleep_since if view.since is None else self._clock.from_wall(view.since)
         leases = self._leases.held(view.id, now)
         when = max([asleep + step.after, *(lease.until for lease in leases)])
         self._deadlines.set(Timer.DEEPER, view.id, when)

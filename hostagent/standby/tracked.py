@@ -48,6 +48,8 @@ class Tracked:
     disturbed: Evidence | None = None
     stamped: float | None = None
     """The `idle_since` that is written down."""
+    asleep_since: float | None = None
+    """When it was seen asleep first, for one that fell asleep before this run of the agent."""
     setbacks: dict[Level, Setback] = field(default_factory=dict)
     history: deque[Past] = field(default_factory=lambda: deque(maxlen=MAX_HISTORY))
 

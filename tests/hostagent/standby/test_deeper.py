@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from hostagent.instances.model import Level
+from hostagent.instances.model import Level, State
 from hostagent.standby.decision import Status
 from tests.hostagent.activity.flows import tcp
 from tests.hostagent.standby.world import (
@@ -46,6 +46,18 @@ def test_the_ladder_goes_on_after_a_restart(world: World) -> None:
     world.after(TIMEOUT + 50)
     world.restart()
     world.after(49)
+    assert world.view().level is Level.RECLAIMED
+    world.after(2)
+    assert world.view().level is Level.STOPPED
+
+
+def test_one_that_nobody_saw_fall_asleep_counts_from_when_it_was_seen(world: World) -> None:
+    world.add(policy=with_policy(stop_after=100.0), state=State.STANDBY, level=Level.RECLAIMED, generation=7)
+    world.start()
+    for _ in range(9):
+        world.after(11)
+        world.gates.write(A, 0)
+        world.instances.tell("update", A)
     assert world.view().level is Level.RECLAIMED
     world.after(2)
     assert world.view().level is Level.STOPPED
