@@ -338,6 +338,7 @@ function controlChanged(hadControl) {
     );
   } else if (!room.inControl && hadControl) {
     letGo();
+    prompts.clear(); // who asked, asks somebody else now
     if (room.controller !== null) prompts.hint(`${room.name(room.controller)} is in control now.`);
   }
 }

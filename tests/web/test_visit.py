@@ -226,6 +226,11 @@ def test_asking_giving_and_taking(browser: Browser, room: RoomServer) -> None:
     page.get_by_role("button", name="Give control").click()
     sentence(page, "Watching. Bob is in control.")
     assert room.posts == [f"control/give/{bob}"]
+    room.set_controller(mine, bob)
+    room.tell(mine, "control/request", {"id": bob})
+    expect(page.get_by_text("Bob asks for control.")).to_be_visible()
+    room.set_controller(None, mine)
+    expect(page.get_by_text("Bob asks for control.")).to_be_hidden()
 
 
 def test_an_administrator_takes_gives_and_takes_away(browser: Browser, room: RoomServer) -> None:
