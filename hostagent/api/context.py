@@ -102,7 +102,8 @@ def add_error_handlers(app: FastAPI) -> None:
 
 
 def _answer(status: int, code: str, message: str) -> JSONResponse:
-    return JSONResponse({"code": code, "message": message}, status)
+    shown = message.encode("utf-8", "backslashreplace").decode()  # it may quote what is no text
+    return JSONResponse({"code": code, "message": shown}, status)
 
 
 def _line(error: dict[str, object]) -> str:

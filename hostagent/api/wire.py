@@ -1,11 +1,11 @@
 """What goes over the wire: hypeman's field names and states, and ours beside them."""
 
 import re
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, field_validator
 
 from hostagent.doctor.finding import Finding
 from hostagent.instances.events import Event
@@ -18,6 +18,24 @@ NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 IMAGE: Final = "host"
 """What the process runtime calls its image: the files of the host itself."""
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_LONGEST_WORD: Final = 128 * 1024 - 1
+"""Bytes that the kernel takes of a word of a command line, or of `NAME=VALUE`."""
+
+
+def _word(text: str) -> str:
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError as error:  # JSON can have half a character: a lone surrogate
+        raise ValueError("is no text: half of a character is in it") from error
+    if "\0" in text:
+        raise ValueError("has a zero byte in it")
+    if size > _LONGEST_WORD:
+        raise ValueError(f"has {size} bytes; at most {_LONGEST_WORD} can be given to a command")
+    return text
+
+
+Word = Annotated[str, AfterValidator(_word)]
+"""Text that can be given to the kernel."""
 
 
 class _Body(BaseModel):
@@ -36,20 +54,25 @@ class PortMapping(_Body):
     @field_validator("host_address")
     @classmethod
     def _an_address(cls, value: str | None) -> str | None:
-        return None if value is None else str(ip_address(value))
+        if value is None:
+            return None
+        address = ip_address(value)
+        if isinstance(address, IPv6Address) and address.scope_id is not None:
+            raise ValueError(f"{value!r} has a zone; an address without one is needed")
+        return str(address)
 
 
 class CreateInstanceRequest(_Body):
     """Body of `POST /instances`."""
 
     name: str
-    command: list[str] = Field(min_length=1)
+    command: list[Word] = Field(min_length=1)
     image: Literal["host"] = IMAGE
     hypervisor: Literal["process"] = "process"
-    env: dict[str, str] = Field(default_factory=dict)
+    env: dict[Word, Word] = Field(default_factory=dict)
     ports: list[PortMapping] = Field(default_factory=list, max_length=256)
-    working_directory: str | None = None
-    user: str | None = None
+    working_directory: Word | None = None
+    user: Word | None = None
     auto_standby: JsonValue = None
 
     @field_validator("name")
@@ -61,17 +84,18 @@ class CreateInstanceRequest(_Body):
 
     @field_validator("command")
     @classmethod
-    def _no_nul(cls, value: list[str]) -> list[str]:
-        if not value[0] or any("\0" in word for word in value):
-            raise ValueError("names no program, or has a zero byte in it")
+    def _a_program(cls, value: list[str]) -> list[str]:
+        if not value[0]:
+            raise ValueError("names no program")
         return value
 
     @field_validator("env")
     @classmethod
     def _variables(cls, value: dict[str, str]) -> dict[str, str]:
         for name, text in value.items():
-            if not _VARIABLE.fullmatch(name) or "\0" in text:
+            if not _VARIABLE.fullmatch(name):
                 raise ValueError(f"{name!r} is no environment variable")
+            _word(f"{name}={text}")
         return value
 
     @field_validator("working_directory")
