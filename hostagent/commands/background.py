@@ -1,5 +1,6 @@
 """Starts an agent that outlives the command, where none answers."""
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -19,7 +20,7 @@ _LINES = 15
 def ensure_agent(run_dir: Path) -> bool:
     """Start an agent when none answers; True when it was. Raises ClickException with its last words."""
     with AgentClient(run_dir / "agent.sock") as client:
-        if client.answers():
+        if _answers_or_is_free(client, run_dir):
             return False
         if os.geteuid() != 0:
             raise click.ClickException(
@@ -43,10 +44,33 @@ def ensure_agent(run_dir: Path) -> bool:
         while time.monotonic() < deadline:
             if client.answers():
                 return True
-            if agent.poll() is not None:
+            if agent.poll() is not None and is_free(run_dir):  # else another one was quicker
                 break
             time.sleep(_POLL)
         raise click.ClickException(f"the agent did not start. Its log {log} ends:\n{_end_of(log, start)}")
+
+
+def is_free(run_dir: Path) -> bool:
+    """Tell whether no agent has the directory: it holds a lock from its first step to its last."""
+    try:
+        descriptor = os.open(run_dir / "agent.lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _answers_or_is_free(client: AgentClient, run_dir: Path) -> bool:
+    """Tell whether an agent answers; one that is starting or ending is waited for."""
+    deadline = time.monotonic() + START_DEADLINE
+    while not (answers := client.answers()) and not is_free(run_dir) and time.monotonic() < deadline:
+        time.sleep(_POLL)
+    return answers
 
 
 def _end_of(log: Path, start: int) -> str:

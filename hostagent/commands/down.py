@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from hostagent.client import AgentClient
+from hostagent.commands.background import is_free
 from hostagent.commands.terminal import agent
 
 DEADLINE = 120.0
@@ -34,8 +34,7 @@ def down(run_dir: Path, remove: bool, yes: bool) -> None:
 def _wait_until_gone(run_dir: Path) -> None:
     deadline = time.monotonic() + DEADLINE
     while time.monotonic() < deadline:
-        with AgentClient(run_dir / "agent.sock") as client:
-            if not client.answers():
-                return
+        if is_free(run_dir):
+            return
         time.sleep(_POLL)
     raise click.ClickException(f"the agent has not ended within {DEADLINE:g} s; see its log")

@@ -63,6 +63,7 @@ class Starter:
             await self._undo(instance)
             raise
         await parts.faults(FaultPoint.START_RECORDED, record.id)
+        instance.trouble = None
         book.settle(instance, Level.AWAKE)
         await book.copy(instance)
 

@@ -188,3 +188,11 @@ def test_down_leaves_nothing_and_keeps_instances(terminal: Terminal, web: str) -
     assert (found["web"]["state"], found["web"]["wakes_on_packet"]) == ("Stopped", True)
     assert _get() == 200
     assert "never" in terminal("ls")
+
+
+def test_two_who_begin_at_once_share_one_agent(terminal: Terminal) -> None:
+    terminal("down", "--rm", "--yes")
+    both = [terminal.start("run", "-d", "-n", f"twin-{n}", "--never-sleep", "--", *COMMAND) for n in (1, 2)]
+    outputs = [process.communicate(timeout=60)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
+    assert {one["name"] for one in terminal.json("ls")} == {"twin-1", "twin-2"}
