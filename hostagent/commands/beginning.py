@@ -43,7 +43,7 @@ def hidden_files(words: Sequence[str], here: Path) -> list[str]:
 def tell_how_it_begins(client: AgentClient, instance: Wire, command: Sequence[str]) -> None:
     """Wait until the service listens, and say so if it does not; exits when the command ended early."""
     name, ports = str(instance["name"]), cast("list[Wire]", instance["ports"])
-    click.echo(f"{name} starts: {' '.join(command)[:200]}")
+    click.echo(f"{name} starts: {' '.join(' '.join(command).split())[:100]}")
     within = _UP_WITHIN if ports else _SETTLE
     try:
         answer = client.get(f"/instances/{instance['id']}/listening", within=int(within))

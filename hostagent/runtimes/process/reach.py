@@ -48,19 +48,25 @@ def explain(path: Path, user: str, need: int) -> None:
     """
     for directory in _ways(path):
         if not os.access(directory, os.X_OK):
+            if not directory.exists():  # all above it were entered, so this is known
+                raise _missing(path)
             raise OutOfReachError(
                 f"{user} may not enter {directory}{_described(directory)}, needed to reach {path}: "
                 f"let others pass (chmod o+x {directory}), move it where others may read (/opt, /srv), "
                 "or run the instance as an account that may (--user)"
             )
     if not path.exists():
-        raise FileNotFoundError(f"{path} does not exist in the instance (its /tmp and /run are its own)")
+        raise _missing(path)
     if not os.access(path, need):
         what = "start" if need & os.X_OK and path.is_file() else "read"
         raise OutOfReachError(
             f"{user} may not {what} {path}{_described(path)}: let others (chmod o+rX {path}), "
             "or run the instance as an account that may (--user)"
         )
+
+
+def _missing(path: Path) -> FileNotFoundError:
+    return FileNotFoundError(f"{path} does not exist in the instance (its /tmp and /run are its own)")
 
 
 def _ways(path: Path) -> Iterator[Path]:

@@ -1,5 +1,6 @@
 """What is pure in the runtime: the files of /etc, mountinfo, and the log's bounds."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from hostagent.runtimes.process.accounts import FALLBACK_RESOLVERS, resolver_fil
 from hostagent.runtimes.process.hierarchies import find_hierarchies
 from hostagent.runtimes.process.log_keeper import INTERVAL, LogKeeper
 from hostagent.runtimes.process.output_log import bound, older, tail
+from hostagent.runtimes.process.reach import explain
 from tests.waiting import until
 
 
@@ -104,3 +106,9 @@ async def test_logs_are_looked_at_while_somebody_can_write(
     await until(lambda: not keeper.looks, within=5, what="nobody looks any more")
     keeper.close()
     assert INTERVAL == 1.0
+
+
+@pytest.mark.parametrize("missing", ["/nowhere/at/all", "/etc/nowhere/file", "/etc/nothing"])
+def test_what_is_not_there_is_not_said_to_be_forbidden(missing: str) -> None:
+    with pytest.raises(FileNotFoundError, match=f"{missing} does not exist in the instance"):
+        explain(Path(missing), "nobody", os.R_OK)
