@@ -105,3 +105,20 @@ def test_what_a_stream_may_use_is_known_before_it_runs(capture: Capture) -> None
     streams = {name: stream.bitrate for name, stream in capture.videos.items()}
     assert streams == {"main": 2_500_000, "slow": 1_000_000, "small": 400_000, "legacy": 2_500_000}
     assert capture.video_ids == ("main", "slow", "small")
+
+
+@pytest.mark.alone
+async def test_sixty_pictures_a_second_when_asked(screen: XScreen) -> None:
+    settings = CaptureSettings(video=VideoSettings(fps=60))
+    capture = Capture(settings, screen.display, None, CollectorRegistry())
+    await capture.start()
+    viewer = watch(capture, "main")
+    await until(lambda: viewer.frames, within=5, what="the first picture")
+    before, began, shade = len(viewer.frames), time.monotonic(), 0
+    while time.monotonic() < began + 2.0:
+        shade += 1
+        screen.fill(0, 0, 64, 64, shade % 256 * 0x010101)
+        await asyncio.sleep(0.004)
+    rate = (len(viewer.frames) - before) / (time.monotonic() - began)
+    await capture.stop()
+    assert 45 < rate < 63, "more than 30, and no more than asked for"

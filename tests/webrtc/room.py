@@ -256,12 +256,15 @@ class Room:
 
 
 @asynccontextmanager
-async def open_room(settings: WebRTCSettings | None = None, *videos: HandStream) -> AsyncIterator[Room]:
+async def open_room(
+    settings: WebRTCSettings | None = None, *videos: HandStream, sound: HandStream | None = None
+) -> AsyncIterator[Room]:
+    """Run a room; sound and picture of the test's own making it must bring to life itself."""
     pictures = videos or (SyntheticVideo(),)
-    sound = SyntheticAudio()
-    room = Room(settings or WebRTCSettings(udpmux=0), pictures, sound)
+    silence = SyntheticAudio()
+    room = Room(settings or WebRTCSettings(udpmux=0), pictures, sound or silence)
     await room.manager.start()
-    sources = [asyncio.create_task(sound.run())]
+    sources = [asyncio.create_task(silence.run())]
     sources += [asyncio.create_task(one.run()) for one in pictures if isinstance(one, SyntheticVideo)]
     try:
         yield room
