@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hostagent.app import HostAgent
 from hostagent.instances.faults import Faults, no_faults
-from hostagent.instances.model import AutoStandbyPolicy, InstanceSpec, PublishedPort
+from hostagent.instances.model import AutoStandbyPolicy, InstanceSpec
 from hostagent.instances.registry import Instance
 from hostagent.settings import HostSettings, load_settings
 
@@ -93,13 +93,6 @@ def echo(name: str = "echo", **policy: object) -> InstanceSpec:
     return InstanceSpec(name=name, command=(*COMMAND, name), auto_standby=sleeps)
 
 
-def published(spec: InstanceSpec, *ports: PublishedPort) -> InstanceSpec:
-    """Return the same with ports."""
-    from dataclasses import replace
-
-    return replace(spec, ports=ports)
-
-
 def address_of(instance: Instance, version: int = 4) -> str:
     """Return the instance's address."""
     addresses = instance.record.addresses
@@ -132,3 +125,13 @@ async def served(kind: str, host: str, port: int = PORT, within: float = 5.0) ->
         return await asyncio.to_thread(lambda: answer(client(kind, host, port, within))) == b"hello"
     except OSError:
         return False
+
+
+async def eventually_served(kind: str, host: str, port: int = PORT, within: float = 10.0) -> bool:
+    """Tell whether the service answers in time; it may be starting."""
+    deadline = asyncio.get_running_loop().time() + within
+    while not await served(kind, host, port):
+        if asyncio.get_running_loop().time() > deadline:
+            return False
+        await asyncio.sleep(0.05)
+    return True

@@ -55,7 +55,7 @@ async def _prepared(agent: HostAgent, verb: str, level: Level | None) -> Instanc
             await lifecycle.delete(found)
         return None
     if found is None:
-        found = await lifecycle.create(echo(NAME, idle_timeout=3600.0))
+        found = await lifecycle.create(echo(NAME, idle_timeout=3600.0, level=Level.FROZEN))
     elif found.record.wanted == "stopped":
         await lifecycle.start_instance(found)
     await lifecycle.wake(found, "test")
@@ -72,7 +72,7 @@ async def _prepared(agent: HostAgent, verb: str, level: Level | None) -> Instanc
 async def _act(agent: HostAgent, instance: Instance | None, verb: str, level: Level | None) -> None:
     lifecycle = agent.lifecycle
     if instance is None:
-        await lifecycle.create(echo(NAME, idle_timeout=3600.0))
+        await lifecycle.create(echo(NAME, idle_timeout=3600.0, level=Level.FROZEN))
     elif verb == "sleep":
         await lifecycle.sleep(instance, level, reason="test", still_idle=nobody)
     elif verb == "wake":

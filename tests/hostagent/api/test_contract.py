@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from hostagent.app import HostAgent
-from tests.hostagent.agents import COMMAND, host_directory, running, served, settings_in
+from tests.hostagent.agents import COMMAND, eventually_served, host_directory, running, settings_in
 from tests.hostagent.own_host import require_own_network
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -74,15 +74,7 @@ async def test_an_instance_has_hypemans_fields(api: httpx.AsyncClient, echo: dic
     network = echo["network"]
     assert isinstance(network, dict)
     assert set(network) == {"enabled", "name", "ip", "ip6", "mac"}
-    assert await _eventually_served("127.0.0.1", 17000)
-
-
-async def _eventually_served(host: str, port: int) -> bool:
-    for _ in range(50):
-        if await served("tcp", host, port):
-            return True
-        await asyncio.sleep(0.05)
-    return False
+    assert await eventually_served("tcp", "127.0.0.1", 17000)
 
 
 async def test_it_is_found_by_id_name_and_beginning_of_the_id(

@@ -14,7 +14,15 @@ from hostagent.app import HostAgent
 from hostagent.instances.faults import FaultPoint
 from hostagent.instances.model import Level
 from hostagent.instances.registry import Instance
-from tests.hostagent.agents import COMMAND, address_of, host_directory, running, served, settings_in
+from tests.hostagent.agents import (
+    COMMAND,
+    address_of,
+    eventually_served,
+    host_directory,
+    running,
+    served,
+    settings_in,
+)
 from tests.hostagent.doomed import NAME
 from tests.hostagent.own_host import require_own_network
 from tests.waiting import until
@@ -139,10 +147,7 @@ async def test_it_runs_or_wakes_after_the_agent_was_killed(
 
 async def _answers(instance: Instance, kind: str) -> bool:
     """Tell whether somebody is served who comes now; a start may still be on its way."""
-    for _ in range(50):
-        if await served(kind, address_of(instance)):
-            return True
-    return False
+    return await eventually_served(kind, address_of(instance))
 
 
 @pytest.mark.parametrize("point", [p for p in FaultPoint if p.startswith("stop.")], ids=str)

@@ -22,6 +22,7 @@ from tests.hostagent.agents import (
     answer,
     client,
     echo,
+    eventually_served,
     host_directory,
     running,
     served,
@@ -43,11 +44,7 @@ def nobody(instance: InstanceId) -> Evidence | None:
 
 
 async def _serves(instance: Instance) -> None:
-    for _ in range(100):
-        if await served("tcp", address_of(instance)):
-            return
-        await asyncio.sleep(0.05)
-    raise AssertionError("it never served")
+    assert await eventually_served("tcp", address_of(instance))
 
 
 @pytest.mark.parametrize("kind", ["tcp", "udp"])
