@@ -32,15 +32,17 @@ from hostagent.instances.turnstile import Turnstile
 from hostagent.instances.use import UseTeller
 from hostagent.logs import get_logger, setup_logging
 from hostagent.metrics import InstanceCollector, LifecycleMetrics
+from hostagent.netlink import log as packet_log
 from hostagent.network.addressing import Pool
 from hostagent.network.host_network import HostNetwork
-from hostagent.network.rules import MARK, Trapping
+from hostagent.network.rules import LOG_GROUP, MARK, Trapping
 from hostagent.runtimes.contract import Runtime
 from hostagent.runtimes.process.runtime import ProcessRuntime
 from hostagent.settings import HostSettings
 from hostagent.spans import default_tracer, spans_to_file
 from hostagent.standby.controller import StandbyController
 from hostagent.standby.metrics import StandbyMetrics
+from hostagent.wake.listener import Listener
 from hostagent.wake.trap import PacketTrap
 
 _log = get_logger("agent")
@@ -86,6 +88,7 @@ class HostAgent:
     async def _start(self) -> None:
         settings, clock = self.settings, self._clock
         self._lock()
+        _refuse_another_agent()
         self.registry = _registry()
         writer = JournalWriter(await asyncio.to_thread(Journal, settings.journal))
         self._cleanup.callback(writer.close)
@@ -242,6 +245,13 @@ class HostAgent:
         if isinstance(self._gates, GateClient):
             await self._gates.shut_down()
         await self.runtime.teardown()
+
+
+def _refuse_another_agent() -> None:
+    """Raise HostError when this network namespace has an agent, before its rules are written over."""
+    probe = Listener(lambda _: None, lambda: None)
+    probe.start("log group", LOG_GROUP, packet_log.bind)
+    probe.stop()
 
 
 def _registry() -> CollectorRegistry:
