@@ -1,7 +1,9 @@
-"""The three servers that `bench.fanout` compares, each a process that is asked by JSON lines.
+"""The servers that `bench.fanout` and `bench.live` compare, each a process that is asked by JSON lines.
 
 `{"do": "offer", "viewer": NAME}` -> `{"sdp"}`; `{"do": "answer", "viewer": NAME, "sdp"}` -> `{}`;
-`{"do": "cpu"}` -> `{"seconds"}`; end of input ends it.
+`{"do": "cpu"}` -> `{"seconds"}`; `{"do": "lag"}` -> `{"p50", "p95"}` of the event loop since the last such
+question, ms; end of input ends it. With the name of an X display as second argument it captures and encodes
+that, else it plays pictures encoded before.
 """
 
 from __future__ import annotations
@@ -25,10 +27,12 @@ from aiortc.codecs import h264
 from av.stream import Stream
 from prometheus_client import CollectorRegistry
 
+from streamserver.capture.capture import Capture
 from streamserver.capture.frames import VIDEO_CLOCK_RATE, EncodedFrame
 from streamserver.capture.stream import FrameListener, MediaKind, MediaStream
-from streamserver.config.media_settings import WebRTCSettings
+from streamserver.config.media_settings import CaptureSettings, VideoSettings, WebRTCSettings
 from streamserver.config.settings import SessionSettings
+from streamserver.desktop.x11 import XDisplay
 from streamserver.members.profile import MemberProfile
 from streamserver.sessions.manager import SessionManager
 from streamserver.signals import Signal
@@ -133,6 +137,56 @@ class LoopedStream:
                 listener(frame)
 
 
+class LivePackets:
+    """The picture of a display, captured and encoded; `packet` is the latest as aiortc takes it."""
+
+    def __init__(self, display: str) -> None:
+        settings = CaptureSettings(video=VideoSettings(ids=("main",)))
+        self._capture = Capture(settings, XDisplay(display, None, None), None, CollectorRegistry())
+        self.stream = self._capture.videos["main"]
+        self.packet: av.Packet[Stream] = av.Packet(b"")
+
+    def subscribe(self, listener: FrameListener) -> object:
+        """Let the listener begin with a key frame."""
+
+        def deliver(frame: EncodedFrame) -> None:
+            self.packet = av.Packet(frame.data)
+            self.packet.pts = frame.rtp_time
+            self.packet.time_base = fractions.Fraction(1, VIDEO_CLOCK_RATE)
+            self.packet.is_keyframe = frame.keyframe
+            listener(frame)
+
+        return self.stream.subscribe(deliver)
+
+
+class LoopLag:
+    """How late the event loop runs what is due, asked a hundred times a second."""
+
+    INTERVAL = 0.01
+
+    def __init__(self) -> None:
+        self._late: list[float] = []
+        self._due = 0.0
+        self._next()
+
+    def take(self) -> dict[str, str]:
+        """Return percentiles since the last time, ms."""
+        late, self._late = sorted(self._late) or [0.0], []
+        return {
+            name: str(round(late[int(len(late) * share)] * 1000, 3))
+            for name, share in (("p50", 0.5), ("p95", 0.95))
+        }
+
+    def _next(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._due = loop.time() + self.INTERVAL
+        loop.call_at(self._due, self._note)
+
+    def _note(self) -> None:
+        self._late.append(asyncio.get_running_loop().time() - self._due)
+        self._next()
+
+
 class Place:
     """A listener's place on a `LoopedStream`."""
 
@@ -199,10 +253,10 @@ class Streams:
 class Ours:
     """The real sessions, manager and peers."""
 
-    def __init__(self) -> None:
+    def __init__(self, stream: MediaStream) -> None:
         self._sessions = SessionManager(SessionSettings())
         settings = WebRTCSettings(udpmux=0, nat1to1=("127.0.0.1",))
-        streams = Streams(LoopedStream())
+        streams = Streams(stream)
         self._manager = WebRTCManager(settings, streams, self._sessions, NoInput(), CollectorRegistry())
         self._peers: dict[str, Peer] = {}
 
@@ -247,7 +301,7 @@ class PacketTrack(MediaStreamTrack):
 
     kind = "video"
 
-    def __init__(self, stream: LoopedStream) -> None:
+    def __init__(self, stream: LoopedStream | LivePackets) -> None:
         super().__init__()
         self._frames: asyncio.Queue[av.Packet[Stream]] = asyncio.Queue()
         self._stream = stream
@@ -294,22 +348,23 @@ class Stock:
         await self._connections[viewer].setRemoteDescription(RTCSessionDescription(sdp, "answer"))
 
 
-def make_backend(kind: str) -> Backend:
+def make_backend(kind: str, display: str | None) -> Backend:
     """Return the server of that name."""
     if kind == "ours":
-        return Ours()
+        return Ours(LivePackets(display).stream if display else LoopedStream())
     h264.PACKET_MAX = MAX_PAYLOAD  # payloads of the same size on all sides
     if kind == "pass_through":
-        stream = LoopedStream()
+        stream = LivePackets(display) if display else LoopedStream()
         return Stock(lambda: PacketTrack(stream))
     pictures()
     return Stock(PictureTrack)
 
 
-async def serve(kind: str) -> None:
+async def serve(kind: str, display: str | None) -> None:
     """Answer requests until the input ends."""
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
-    backend = make_backend(kind)
+    backend = make_backend(kind, display)
+    lag: LoopLag | None = None
     reader = asyncio.StreamReader(limit=1 << 20)
     await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
@@ -321,6 +376,9 @@ async def serve(kind: str) -> None:
             answer["sdp"] = await backend.offer(request["viewer"])
         elif request["do"] == "answer":
             await backend.answer(request["viewer"], request["sdp"])
+        elif request["do"] == "lag":  # measured only where it is asked for: it costs
+            answer = lag.take() if lag is not None else {}
+            lag = lag or LoopLag()
         else:
             answer["seconds"] = str(time.process_time())
         sys.stdout.write(json.dumps(answer) + "\n")
@@ -329,4 +387,4 @@ async def serve(kind: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(sys.argv[1]))
+    asyncio.run(serve(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else None))

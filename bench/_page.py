@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import xcffib.xproto
 from streamserver.desktop.x11 import XDisplay
 
 _FONT = "fixed"  # built into the X server
+_MARGIN, _TILE = 256, 24  # px
 _COLUMN, _LINE = 6, 19
 _WORDS = "The quick brown fox jumps over the lazy dog while a page of plain text waits to be read. "
 _BLACK, _WHITE, _BLUE = 0x202020, 0xFFFFFF, 0x3366CC
@@ -62,6 +64,29 @@ class Page:
         self._core.CopyArea(self._spare, self._root, self._gc, 0, gap, 0, 0, self.width, rest)
         self._core.CopyArea(self._spare, self._root, self._gc, 0, 0, 0, rest, self.width, gap)
         self._core.CopyArea(self._root, self._spare, self._gc, 0, 0, 0, 0, self.width, self.height)
+        self._connection.flush()
+
+    def prepare_jumps(self) -> None:
+        """Draw what `jump` shows: a mosaic larger than the screen."""
+        core, chance = self._core, random.Random(1)
+        width, height = self.width + _MARGIN, self.height + _MARGIN
+        self._mosaic = self._connection.generate_id()
+        core.CreatePixmap(self._screen.root_depth, self._mosaic, self._root, width, height)
+        for _ in range(256):
+            self._colour(chance.randrange(1 << 24))
+            tiles = [
+                xcffib.xproto.RECTANGLE.synthetic(
+                    chance.randrange(width), chance.randrange(height), _TILE, _TILE
+                )
+                for _ in range(120)
+            ]
+            core.PolyFillRectangle(self._mosaic, self._gc, len(tiles), tiles)
+        core.GetInputFocus().reply()
+
+    def jump(self) -> None:
+        """Show another part of the mosaic: motion that no encoder foresees, so that it takes all it may."""
+        x, y = random.randrange(_MARGIN), random.randrange(_MARGIN)
+        self._core.CopyArea(self._mosaic, self._root, self._gc, x, y, 0, 0, self.width, self.height)
         self._connection.flush()
 
     def server_seconds(self) -> float:

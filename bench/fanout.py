@@ -39,9 +39,10 @@ Measurement = dict[str, float | int | str]
 class Server:
     """A server process; it speaks JSON lines (see `bench._fanout_server`)."""
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, display: str = "") -> None:
+        arguments = [kind, display] if display else [kind]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "bench._fanout_server", kind],
+            [sys.executable, "-m", "bench._fanout_server", *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
