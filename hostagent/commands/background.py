@@ -15,6 +15,8 @@ from hostagent.settings import load_settings
 START_DEADLINE = 30.0
 _POLL = 0.05
 _LINES = 15
+_LOG_BYTES = 8 << 20
+"""A log longer than this is set aside when the next agent starts; the one before it goes."""
 
 
 def ensure_agent(run_dir: Path) -> bool:
@@ -30,6 +32,8 @@ def ensure_agent(run_dir: Path) -> bool:
         settings = load_settings(None, os.environ, {"run_dir": str(run_dir)})
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o711)
         log = settings.data_dir / "agent.log"
+        if log.exists() and log.stat().st_size > _LOG_BYTES:
+            log.replace(log.with_suffix(".log.1"))
         with log.open("ab") as output:
             start = output.tell()
             agent = subprocess.Popen(
