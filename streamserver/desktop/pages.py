@@ -43,21 +43,25 @@ class Pages:
         self.devtools = devtools
         self.on_page: Callable[[str], Awaitable[object]] | None = None
         self.on_event: Callable[[str, Json, str], object] = lambda method, parameters, session: None
-        self._pages: dict[str, str] = {}
+        self._sessions: dict[str, str] = {}
         self._work: set[asyncio.Task[None]] = set()
         devtools.on_event = self._event
 
     async def attach(self) -> None:
-        """Listen to the pages there are and those to come.
+        """See that the browser answers; with `on_page` listen to the pages there are and those to come.
+
+        Never by `Target.setAutoAttach`: with it a page that opens a window waits for ever.
 
         Raises:
             DevToolsError: the browser refuses.
         """
-        await self._attach_from("")
+        await self.devtools.call("Target.getTargets")
+        if self.on_page is not None:
+            await self.devtools.call("Target.setDiscoverTargets", discover=True)
 
     async def at(self, x: int, y: int) -> Spot | None:
         """Return which page is at this point of the screen, in px; None: the browser's own buttons are."""
-        pages = [session for session, kind in self._pages.items() if kind == "page"]
+        pages = await self._attached_pages()
         found = await asyncio.gather(*(self._look(session, x, y) for session in pages))
         spots = [spot for spot in found if spot is not None]
         focused = [spot for has_focus, spot in spots if has_focus]
@@ -67,7 +71,7 @@ class Pages:
         """Forget the pages."""
         for task in self._work:
             task.cancel()
-        self._pages.clear()
+        self._sessions.clear()
 
     async def _look(self, session: str, x: int, y: int) -> tuple[bool, Spot] | None:
         try:
@@ -83,30 +87,45 @@ class Pages:
             return None
         return bool(focused), Spot(session, local_x, local_y)
 
-    async def _attach_from(self, session: str) -> None:
-        await self.devtools.call(
-            "Target.setAutoAttach", session, autoAttach=True, waitForDebuggerOnStart=False, flatten=True,
-            filter=[{"type": kind} for kind in _KINDS],
-        )  # fmt: skip
+    async def _attached_pages(self) -> list[str]:
+        """Return the sessions of all pages, new ones where there was none."""
+        try:
+            answer = await self.devtools.call("Target.getTargets", filter=[{"type": "page"}])
+            targets = [str(target["targetId"]) for target in answer["targetInfos"]][:MAX_PAGES]
+            sessions = await asyncio.gather(*map(self._session, targets))
+        except (DevToolsError, KeyError, TypeError) as error:
+            log.debug("the browser does not tell its pages", error=str(error))
+            return []
+        return [session for session in sessions if session]
+
+    async def _session(self, target: str) -> str:
+        """Return the session of a page or frame; empty when it is gone by now."""
+        if target not in self._sessions:
+            try:
+                answer = await self.devtools.call("Target.attachToTarget", targetId=target, flatten=True)
+            except DevToolsError:
+                return ""
+            self._sessions.setdefault(target, str(answer.get("sessionId", "")))
+        return self._sessions[target]
 
     def _event(self, method: str, parameters: Json, session: str) -> None:
-        if method == "Target.attachedToTarget":
-            kind = str(parameters["targetInfo"]["type"])
-            if kind in _KINDS and len(self._pages) < MAX_PAGES:
-                new = str(parameters["sessionId"])
-                self._pages[new] = kind
-                self._run(self._greet(new))
+        if method == "Target.targetCreated":
+            info = parameters["targetInfo"]
+            if info["type"] in _KINDS and len(self._sessions) < MAX_PAGES:
+                self._run(self._greet(str(info["targetId"])))
         elif method == "Target.detachedFromTarget":
-            self._pages.pop(str(parameters["sessionId"]), None)
-            self.on_event(method, parameters, str(parameters["sessionId"]))
+            gone = str(parameters["sessionId"])
+            self._sessions = {target: one for target, one in self._sessions.items() if one != gone}
+            self.on_event(method, parameters, gone)
         else:
             self.on_event(method, parameters, session)
 
-    async def _greet(self, session: str) -> None:
+    async def _greet(self, target: str) -> None:
+        session = await self._session(target)
+        if not session or self.on_page is None:
+            return
         try:
-            if self.on_page is not None:
-                await self.on_page(session)
-                await self._attach_from(session)
+            await self.on_page(session)
         except DevToolsError as error:
             log.debug("a page cannot be listened to", error=str(error))
 

@@ -290,3 +290,13 @@ async def test_a_page_that_hangs_delays_a_touch_and_nothing_else(shown: Shown) -
     assert time.monotonic() - began < 2
     shown.desktop.touch.end(1)
     assert await shown.page.until("1 + 1") == 2
+
+
+async def test_a_page_we_listen_to_opens_windows_as_ever(shown: Shown) -> None:
+    # a browser that attaches to new pages by itself has the page that opens one wait for ever
+    opening = "void (popup = window.open('about:blank', 'popup', 'width=300,height=200'))"
+    await shown.value(opening)
+    async with asyncio.timeout(10):
+        assert await shown.value("popup.document.write('<p>x</p>'), popup.document.body.innerText") == "x"
+        await shown.value("popup.close()")
+        await shown.page.until("popup.closed && document.hasFocus()")
