@@ -9,7 +9,6 @@ import socket
 import statistics
 import sys
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal
@@ -31,6 +30,8 @@ LEVELS = ("frozen", "reclaimed")
 KINDS: tuple[Literal["tcp", "udp"], ...] = ("tcp", "udp")
 MEGABYTES = 64
 """Memory of the service besides its own."""
+PAUSE = 0.1
+"""Seconds of quiet before each measured call, awake and asleep alike: nobody's caches are warm."""
 PATIENCE = 10.0
 """Seconds a reply may take."""
 
@@ -67,34 +68,40 @@ class Service:
         """Do the same while it sleeps."""
         forget_datagrams()
         self._agent.standby(self._name, level)
+        time.sleep(PAUSE)
         taken = self.ask(kind)
         until(lambda: self._agent.level(self._name) == "awake", "it is awake by the agent's books")
         return taken
 
-    def raw_thaw(self, kind: str, level: str) -> float:
-        """Return what the kernel alone needs: from the write that thaws until the service runs.
+    def raw_thaw(self, kind: str, level: str) -> tuple[float, float]:
+        """Return what the kernel alone needs from the write that thaws to the first byte, and what serving
+        takes.
 
-        A new caller's request waits in the service's socket already. What serving it takes when awake is
-        taken off; reading memory back from swap on the way is not. The agent does not know of this sleep.
+        A new caller's request waits in the service's socket already. The second figure is of a request to the
+        service awake, and is to be taken off. The agent does not know of this sleep.
         """
-        serving = statistics.median(self._serving(kind) for _ in range(5))
+        with self._caller(kind) as sock:
+            time.sleep(PAUSE)
+            began = time.perf_counter()
+            sock.send(b"are you there?")
+            sock.recv(64)
+            serving = time.perf_counter() - began
         asyncio.run(self._cgroup.freeze())
         if level == "reclaimed":
             self._cgroup.reclaim()
-        return self._serving(kind, self._cgroup.thaw) - serving
-
-    def _serving(self, kind: str, first: Callable[[], None] = lambda: None) -> float:
-        """Return the seconds that a request takes whose caller is connected; the clock runs during
-        `first`.
-        """
-        with self._outside.run(lambda: made(kind, self._host)) as sock:
-            sock.settimeout(PATIENCE)
-            sock.connect((self._host, PORT))
+        with self._caller(kind) as sock:
             sock.send(b"are you there?")
+            time.sleep(PAUSE)
             began = time.perf_counter()
-            first()
+            self._cgroup.thaw()
             sock.recv(64)
-            return time.perf_counter() - began
+            return time.perf_counter() - began, serving
+
+    def _caller(self, kind: str) -> socket.socket:
+        sock = self._outside.run(lambda: made(kind, self._host))
+        sock.settimeout(PATIENCE)
+        sock.connect((self._host, PORT))
+        return sock
 
 
 def forget_datagrams() -> None:
@@ -123,24 +130,27 @@ def measure(service: Service, level: str, rounds: int) -> float:
     """Measure one level, print it, and return the worse ratio."""
     awake: dict[str, list[float]] = {kind: [] for kind in KINDS}
     asleep: dict[str, list[float]] = {kind: [] for kind in KINDS}
-    raw: dict[str, list[float]] = {kind: [] for kind in KINDS}
+    thaws: dict[str, list[tuple[float, float]]] = {kind: [] for kind in KINDS}
     for _ in range(rounds):
         for kind in KINDS:
             # the first calls after a sleep read back what the one before did not need
             for _ in range(3):
                 service.ask(kind)
+            time.sleep(PAUSE)
             awake[kind].append(service.ask(kind))
             asleep[kind].append(service.asleep(kind, level))
-            raw[kind].append(service.raw_thaw(kind, level))
+            thaws[kind].append(service.raw_thaw(kind, level))
     ratios = {}
     for kind in KINDS:
-        floor = statistics.median(awake[kind]) + max(0.0, statistics.median(raw[kind]))
-        ratios[kind] = statistics.median(asleep[kind]) / floor
+        until_first_byte = statistics.median(thaw for thaw, _ in thaws[kind])
+        serving = statistics.median(one for _, one in thaws[kind])
+        raw_thaw = max(0.0, until_first_byte - serving)
+        ratios[kind] = statistics.median(asleep[kind]) / (statistics.median(awake[kind]) + raw_thaw)
         say(
             level=level,
             protocol=kind,
             awake_ms=_milliseconds(awake[kind]),
-            raw_thaw_ms=_milliseconds(raw[kind]),
+            raw_thaw_ms=round(raw_thaw * 1e3, 3),
             asleep_ms=_milliseconds(asleep[kind]),
             asleep_worst_ms=round(max(asleep[kind]) * 1e3, 3),
             ratio=round(ratios[kind], 3),
@@ -153,9 +163,7 @@ def _milliseconds(values: list[float]) -> float:
 
 
 def swap(stack: ExitStack) -> None:
-    """Have swap for `reclaimed`: what is there, else a file for as long as we run."""
-    if len(Path("/proc/swaps").read_text().splitlines()) > 1:
-        return
+    """Have swap for `reclaimed` in a file of our own; what is there may go while we run."""
     try:
         stack.enter_context(swap_file())
     except pytest.skip.Exception as refusal:

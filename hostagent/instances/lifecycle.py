@@ -55,7 +55,7 @@ class Lifecycle:
         Raises JournalError. An instance that cannot be taken over says so in `state_error`; others go on.
         """
         await self._adopter.load()
-        await self._parts.trap.start(self._waker.on_packet)
+        await self._parts.trap.start(self._waker.on_packet, self._waker.on_arrival)
         await self._adopter.adopt_all()
 
     async def stop(self) -> None:

@@ -32,6 +32,17 @@ class Waker:
         self._book = book
         self._starter = starter
 
+    def on_arrival(self, instance_id: InstanceId) -> None:
+        """A packet came for somebody: if it is frozen let it run; who sent what is asked in `on_packet`."""
+        instance = self._parts.registry.get(instance_id)
+        if (
+            instance is not None
+            and instance.level in (Level.FROZEN, Level.RECLAIMED)
+            and self._thaw(instance)
+        ):
+            # it may be in line for this very core: who woke it is served before our books
+            os.sched_yield()
+
     def on_packet(self, instance_id: InstanceId, packet: WakePacket) -> None:
         """A packet came for somebody who sleeps or is about to: wake it now."""
         instance = self._parts.registry.get(instance_id)
@@ -67,8 +78,6 @@ class Waker:
         except (HostError, OSError) as error:
             _log.error("cannot thaw", instance=instance.name, error=str(error))
             return False
-        # it may be in line for this very core: who woke it is served before our books
-        os.sched_yield()
         return True
 
     async def _rise(self, instance: Instance, reason: str, seconds: float) -> None:

@@ -50,8 +50,13 @@ blocks.
 class WakeTrap(Protocol):
     """Sees packets to sleeping instances."""
 
-    async def start(self, on_packet: WakeCallback) -> None:
-        """Listen; after `Network.start`. What came while no agent listened calls back in `install`."""
+    async def start(
+        self, on_packet: WakeCallback, on_arrival: Callable[[InstanceId], None] | None = None
+    ) -> None:
+        """Listen; after `Network.start`. What came while no agent listened calls back in `install`.
+
+        `on_arrival` comes first, before anything but whom a packet is for is known: to thaw at once.
+        """
 
     async def stop(self) -> None:
         """Listen no longer; the kernel counts packets for the next start."""

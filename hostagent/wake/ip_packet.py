@@ -13,6 +13,11 @@ _EXTENSIONS = (0, 43, 60)
 _FRAGMENT = 44
 
 
+def destination(data: bytes) -> bytes:
+    """Return the destination's 4 or 16 bytes, whatever they are where the packet is cut short."""
+    return data[16:20] if data[:1] < b"\x60" else data[24:40]
+
+
 def parse(data: bytes) -> WakePacket | None:
     """Return what the packet says of itself; None when it is not the beginning of one."""
     if not data:

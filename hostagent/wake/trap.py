@@ -5,6 +5,7 @@ A trapped instance is an element of a set of the table that `hostagent.network.r
 counts packets to it, and logs the first ones or hands them to a queue.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Protocol
@@ -87,12 +88,19 @@ class PacketTrap:
         """In the sets since an agent before us, and not claimed by `install` yet."""
         self._early: dict[Address, WakePacket] = {}
         """The first packet that came for each of them."""
+        self._sleepers: dict[bytes, InstanceId] = {}
+        """Who sleeps without holding packets, by the bytes of their addresses: what an arrival is looked
+        up in.
+        """
         self._on_packet: WakeCallback | None = None
+        self._on_arrival: Callable[[InstanceId], None] | None = None
 
-    async def start(self, on_packet: WakeCallback) -> None:
+    async def start(
+        self, on_packet: WakeCallback, on_arrival: Callable[[InstanceId], None] | None = None
+    ) -> None:
         """Listen; raises TrapError when another program has our log group or queue."""
         await self.stop()
-        self._on_packet = on_packet
+        self._on_packet, self._on_arrival = on_packet, on_arrival
         sets = self._sets = TrapSets(self._network.nft)
         self._log.start("log group", self._log_group, packet_log.bind)
         if self._network.hold_refusal is None:
@@ -131,7 +139,9 @@ class PacketTrap:
         for address in pair:
             self._owners[address] = instance
             self._orphans.discard(address)
+            self._sleepers.pop(address.packed, None)
         if not hold:
+            self._sleepers |= {address.packed: instance for address in pair}
             self._queue.let_go(pair)
         for address in pair:
             if (early := self._early.pop(address, None)) is not None:
@@ -143,6 +153,7 @@ class PacketTrap:
         if trapped is not None:
             for address in trapped.addresses:
                 self._owners.pop(address, None)
+                self._sleepers.pop(address.packed, None)
             self._take_out(trapped.addresses)
 
     async def release(self, instance: InstanceId) -> None:
@@ -183,6 +194,10 @@ class PacketTrap:
             self._on_packet(instance, packet)
 
     def _read_log(self, data: memoryview) -> None:
+        if self._on_arrival is not None and (first := packet_log.first_payload(data)) is not None:
+            sleeper = self._sleepers.get(ip_packet.destination(first))
+            if sleeper is not None:
+                self._on_arrival(sleeper)
         for message in messages(data):
             if message.kind == packet_log.PACKET:
                 content = packet_log.payload(data, message.start, message.end)

@@ -22,6 +22,13 @@ def test_what_is_built_is_read(made: list[tuple[int, bytes]]) -> None:
     assert [(kind, data[first:last]) for kind, first, last in spans(data, 0, len(data))] == made
 
 
+@given(pairs)
+def test_the_quick_way_to_a_payload_finds_the_same(made: list[tuple[int, bytes]]) -> None:
+    data = build(Subsystem.LOG, 0, Flag(0), 0, b"".join(attribute(kind, value) for kind, value in made))
+    (message,) = messages(data)
+    assert log.first_payload(data) == log.payload(data, message.start, message.end)
+
+
 @given(kinds, pairs)
 def test_nested_attributes_lose_their_flag(kind: int, made: list[tuple[int, bytes]]) -> None:
     data = nested(kind, *(attribute(inner, value) for inner, value in made))
@@ -40,6 +47,7 @@ def test_any_bytes_end(data: bytes, start: int) -> None:
         error_number(data, message)
         queue.packet(data, message.start, message.end)
         log.payload(data, message.start, message.end)
+    log.first_payload(data)
 
 
 @given(

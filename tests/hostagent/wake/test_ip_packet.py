@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hostagent.network.contract import WakePacket
-from hostagent.wake.ip_packet import parse
+from hostagent.wake.ip_packet import destination, parse
 
 FOUR = (IPv4Address("10.0.0.1"), IPv4Address("10.211.0.2"))
 SIX = (IPv6Address("fd00::1"), IPv6Address("fd7a::2"))
@@ -32,6 +32,7 @@ def ipv6(header: int, payload: bytes) -> bytes:
 def test_ipv4(protocol: int, options: bytes) -> None:
     data = ipv4(protocol, PORTS, options=options)
     assert parse(data) == WakePacket(FOUR[1], FOUR[0], protocol, 4711, 80)
+    assert destination(data) == FOUR[1].packed
 
 
 def test_ipv4_without_ports() -> None:
@@ -44,10 +45,11 @@ def test_ipv4_without_ports() -> None:
 
 def test_ipv6() -> None:
     assert parse(ipv6(6, PORTS)) == WakePacket(SIX[1], SIX[0], 6, 4711, 80)
+    assert destination(ipv6(6, PORTS)) == SIX[1].packed
     assert parse(ipv6(58, PORTS)) == WakePacket(SIX[1], SIX[0], 58)
     hop_by_hop = bytes([60, 0]) + bytes(6)
-    destination = bytes([17, 1]) + bytes(14)
-    assert parse(ipv6(0, hop_by_hop + destination + PORTS)) == WakePacket(SIX[1], SIX[0], 17, 4711, 80)
+    options = bytes([17, 1]) + bytes(14)
+    assert parse(ipv6(0, hop_by_hop + options + PORTS)) == WakePacket(SIX[1], SIX[0], 17, 4711, 80)
     first, later = struct.pack("!BBHI", 17, 0, 1, 9), struct.pack("!BBHI", 17, 0, 8, 9)
     assert parse(ipv6(44, first + PORTS)) == WakePacket(SIX[1], SIX[0], 17, 4711, 80)
     assert parse(ipv6(44, later + PORTS)) == WakePacket(SIX[1], SIX[0], 17)
@@ -57,3 +59,4 @@ def test_ipv6() -> None:
 def test_any_bytes(data: bytes) -> None:
     found = parse(data)
     assert found is None or len(data) >= 20
+    assert found is None or destination(data) == found.destination.packed

@@ -156,6 +156,21 @@ async def test_a_flow_from_before_wakes(host: Host, trap: PacketTrap, kind: str,
 
 
 @pytest.mark.parametrize("version", [4, 6])
+async def test_whom_it_is_for_is_told_before_anything_else(host: Host, version: int) -> None:
+    trap = host.trap()
+    order: list[object] = []
+    await trap.start(lambda instance, packet: order.append(packet.destination), order.append)
+    await trap.install(host.instance, host.addresses, hold=False)
+    with made("udp", host.address(version)) as sock:
+        sock.sendto(b"x", (host.address(version), 53))
+        await until(lambda: len(order) == 2, within=5, what="both are told")
+        assert [str(one) for one in order] == [host.instance, host.address(version)]
+        await trap.remove(host.instance)
+        sock.sendto(b"x", (host.address(version), 53))
+    assert len(order) == 2
+
+
+@pytest.mark.parametrize("version", [4, 6])
 async def test_a_ping_wakes(host: Host, trap: PacketTrap, version: int) -> None:
     await trap.install(host.instance, host.addresses, hold=False)
     await asyncio.to_thread(send_ping, host.address(version))
