@@ -264,7 +264,7 @@ def _registry() -> CollectorRegistry:
 
 def run_agent(settings: HostSettings) -> None:
     """Run an agent until SIGTERM, SIGINT or `down`; raises HostError when it cannot start."""
-    setup_logging(settings.log)
+    setup_logging(settings.log, settings.data_dir)
     with contextlib.ExitStack() as stack:
         if settings.spans.file is not None:
             try:

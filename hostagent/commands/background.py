@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from hostagent.client import AgentClient
+from hostagent.logs import LOG_NAME
 from hostagent.settings import load_settings
 
 START_DEADLINE = 30.0
@@ -31,7 +32,7 @@ def ensure_agent(run_dir: Path) -> bool:
             )
         settings = load_settings(None, os.environ, {"run_dir": str(run_dir)})
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o711)
-        log = settings.data_dir / "agent.log"
+        log = settings.data_dir / LOG_NAME
         if log.exists() and log.stat().st_size > _LOG_BYTES:
             log.replace(log.with_suffix(".log.1"))
         with log.open("ab") as output:
@@ -81,4 +82,4 @@ def _end_of(log: Path, start: int) -> str:
     with log.open("rb") as file:
         file.seek(start)
         lines = file.read().decode(errors="replace").splitlines()
-    return "\n".join(lines[-_LINES:])
+    return "\n".join(lines[-_LINES:]) or "(nothing: is the disk full?)"
