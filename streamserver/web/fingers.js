@@ -22,7 +22,8 @@ const PIXELS_PER_NOTCH = 36;
  * @property {(at: Place) => void} move
  * @property {(at: Place) => void} lift
  * @property {(dx: number, dy: number, at: Place) => void} scroll whole notches, positive = left and up
- * @property {(factor: number, from: Place, to: Place) => void} pinch enlarge, with the point `from` ending at `to`
+ * @property {(factor: number, from: Place, to: Place, first: boolean) => void} pinch enlarge, with the point `from` ending at
+ *   `to`: all of it since the gesture's `first` call, so that what is out of bounds on the way is forgotten
  * @property {() => boolean} enlarged whether the picture is larger than its place: then two fingers move it
  */
 
@@ -35,6 +36,7 @@ export class Fingers {
   /** @type {Place} where the one finger was last */ #last = { x: 0, y: 0 };
   /** @type {Pair} */ #pair = { center: { x: 0, y: 0 }, distance: 1 };
   /** @type {Map<number, Place>} where the two were when the second one came */ #starts = new Map();
+  #first = false;
   #x = 0;
   #y = 0;
 
@@ -119,7 +121,9 @@ export class Fingers {
     if (Math.abs(now.distance - this.#pair.distance) > DECIDE) this.#doing = "pinch";
     else if (far(now.center, this.#pair.center, DECIDE)) this.#doing = this.#options.enlarged() ? "pinch" : "scroll";
     else return;
-    this.#pair = now;
+    // Enlarging is counted from where both were put down, since one may have moved before the other.
+    if (this.#doing === "scroll") this.#pair = now;
+    this.#first = true;
   }
 
   #scroll() {
@@ -138,8 +142,8 @@ export class Fingers {
 
   #pinch() {
     const now = this.#measure();
-    this.#options.pinch(now.distance / this.#pair.distance, this.#pair.center, now.center);
-    this.#pair = now;
+    this.#options.pinch(now.distance / this.#pair.distance, this.#pair.center, now.center, this.#first);
+    this.#first = false;
   }
 
   /** @returns {Pair} */

@@ -159,8 +159,8 @@ const pointer = new Pointer({
   buttonDown: (button) => peer.send(encodeButtonDown(button)),
   buttonUp: (button) => peer.send(encodeButtonUp(button)),
   scroll: (dx, dy, controlKey) => peer.send(encodeScroll(dx, dy, controlKey)),
-  pinch: (factor, from, to) => {
-    view.pinch(factor, from, to);
+  pinch: (factor, from, to, first) => {
+    view.pinch(factor, from, to, first);
     zoomButton.hidden = !view.enlarged;
   },
   enlarged: () => view.enlarged,

@@ -27,7 +27,8 @@ const SECOND_FINGER = 120;
  * @property {(button: number) => void} buttonDown
  * @property {(button: number) => void} buttonUp
  * @property {(dx: number, dy: number, controlKey: boolean) => void} scroll
- * @property {(factor: number, from: Point, to: Point) => void} pinch two fingers enlarge the picture; CSS px
+ * @property {(factor: number, from: Point, to: Point, first: boolean) => void} pinch two fingers enlarge the picture, by so much
+ *   since the first call of the gesture; CSS px
  * @property {() => boolean} enlarged whether it is larger than its place
  * @property {(byTouch: boolean) => void} pressed the person pressed on the picture, in control or not
  */
@@ -48,7 +49,7 @@ export class Pointer {
       this.#moveTo(place(at));
       this.#options.scroll(dx, dy, false);
     },
-    pinch: (factor, from, to) => this.#options.pinch(factor, from, to),
+    pinch: (factor, from, to, first) => this.#options.pinch(factor, from, to, first),
     enlarged: () => this.#options.enlarged(),
   });
 

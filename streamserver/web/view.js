@@ -25,6 +25,7 @@ export class View {
   /** @type {ScreenSize} */ #screen = { width: 1280, height: 720, rate: 30 };
   /** @type {import("./geometry.js").Box} */ #box = { left: 0, top: 0, width: 1, height: 1 };
   /** @type {import("./geometry.js").Zoom} */ #zoom = WHOLE;
+  /** @type {import("./geometry.js").Zoom} when the gesture began that changes it */ #zoomBefore = WHOLE;
   /** @type {Cursor} */ cursor;
 
   /** @param {ViewOptions} options */
@@ -141,10 +142,12 @@ export class View {
    * @param {number} factor
    * @param {{x: number, y: number}} from CSS px of the page: what is there
    * @param {{x: number, y: number}} to comes there
+   * @param {boolean} first a gesture begins; the others are counted from it
    */
-  pinch(factor, from, to) {
+  pinch(factor, from, to, first) {
+    if (first) this.#zoomBefore = this.#zoom;
     const { left, top } = this.#options.stage.getBoundingClientRect();
-    this.#zoom = pinched(this.#zoom, factor, { x: from.x - left, y: from.y - top }, { x: to.x - left, y: to.y - top });
+    this.#zoom = pinched(this.#zoomBefore, factor, { x: from.x - left, y: from.y - top }, { x: to.x - left, y: to.y - top });
     this.#arrange();
   }
 

@@ -87,12 +87,12 @@ def test_what_was_copied_there_is_copied_here(browser: Browser, room: RoomServer
     take_control(page)
     page.evaluate(RECORD)
     room.tell(mine, "clipboard/updated", {"text": "from there"})
-    page.wait_for_function("window.copied.length === 1")
+    page.wait_for_function("() => window.copied.length === 1")
     page.evaluate(PASTE, ["from here", ""])
     heard(page, room, "control/paste")
     room.tell(mine, "clipboard/updated", {"text": "from here"})  # the server repeats what we sent
     room.tell(mine, "clipboard/updated", {"text": "again"})
-    page.wait_for_function("window.copied.length === 2")
+    page.wait_for_function("() => window.copied.length === 2")
     assert page.evaluate("window.copied") == ["from there", "again"]
     expect(page.locator("#prompts")).not_to_contain_text("copied text")
 

@@ -138,8 +138,8 @@ FINGERS = """(() => {
         ("d1,0,0 d2,50,0 m1,0,30 m2,50,30 m1,0,110 m2,50,110 u2,50,110 m1,0,300", "scroll,0,1 scroll,0,1"),
         # along the line between them, where each step looks like pinching
         ("d1,0,0 d2,50,0 m1,20,0 m2,70,0 m1,92,0 m2,142,0", "scroll,1,0 scroll,1,0"),
-        ("d1,0,0 d2,100,0 m1,-5,0 m2,110,0 m1,-115,0", "pinch,196"),
-        ("d1,0,0 d2,100,0 m2,145,0 m2,290,0", "pinch,200"),  # one finger stands still
+        ("d1,0,0 d2,100,0 m1,-5,0 m2,110,0 m1,-115,0", "pinch,225"),
+        ("d1,0,0 d2,100,0 m2,145,0 m2,290,0 m2,145,0", "pinch,290 pinch,145"),  # one finger stands still
         ("d1,0,0 d2,50,0 d3,9,9 m1,0,99 u1,0,0 u2,0,0 u3,0,0", ""),
     ],
 )  # fmt: skip

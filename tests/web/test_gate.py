@@ -65,7 +65,7 @@ def test_it_is_asked_only_while_somebody_looks(browser: Browser, room: RoomServe
     page.clock.run_for(5_000)
     wait_until(lambda: room.evidence_asked == 2, within=10, what="the page asks again")
     page.locator("#panel-close").click()
-    page.wait_for_function("document.getElementById('panel').hidden")
+    page.wait_for_function("() => document.getElementById('panel').hidden")
     page.clock.run_for(9_000)
     page.evaluate("fetch('api/whoami')")
     assert room.evidence_asked == 2
