@@ -16,10 +16,13 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 from typing import IO
 
 import click
@@ -132,6 +135,35 @@ def one_round(seconds: float) -> list[Measurement]:
     return results
 
 
+def floor(viewers: int, seconds: float) -> float | None:
+    """Return what encryption and sending alone cost a viewer in C (`_floor.c`), percent of a core.
+
+    None where there is no C compiler, OpenSSL for it, or `UDP_SEGMENT`. Nobody takes the packets there.
+    """
+    compiler = shutil.which("cc")
+    if compiler is None:
+        return None
+    with tempfile.TemporaryDirectory() as directory:
+        program = Path(directory) / "floor"
+        source = Path(__file__).with_name("_floor.c")
+        built = subprocess.run(
+            [compiler, "-O2", "-o", program, source, "-lcrypto"], check=False, capture_output=True
+        )
+        if built.returncode:
+            return None
+        run = subprocess.run(
+            [program, str(viewers), str(round(seconds))], check=False, capture_output=True, text=True
+        )
+        return float(run.stdout) if run.returncode == 0 else None
+
+
+def calibration() -> float:
+    """Return what a fixed piece of Python takes of the CPU here, ms: figures of two machines differ by it."""
+    began = time.process_time()
+    sum(number * number % 7 for number in range(1_000_000))
+    return round((time.process_time() - began) * 1000, 1)
+
+
 @click.command()
 @click.option("--rounds", default=3, show_default=True, help="Rounds, interleaved.")
 @click.option("--seconds", default=5.0, show_default=True, help="Length of each measurement.")
@@ -159,6 +191,8 @@ def main(rounds: int, seconds: float) -> None:
                 }
             )
         )
+    click.echo(json.dumps({"floor_in_c_percent_per_viewer": floor(COMPARED, seconds)}))
+    click.echo(json.dumps({"calibration_ms": calibration()}))
     click.echo(json.dumps({"load": os.getloadavg(), "cpus": os.cpu_count(), "machine": platform.processor()}))
     click.echo(f"fanout ratio {median('ours', COMPARED) / pass_through:.5f}")
 

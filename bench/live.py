@@ -1,10 +1,10 @@
 """Lag of the event loop with capture, encoder and 50 viewers in one process, over aiortc's pass-through.
 
-Both sides capture the same screen, which is all motion 30 times a second (1280x720, 2.5 Mbit/s), and encode
-it with the same parts; one sends it by our sender, the other by stock aiortc's, which is given the encoded
-packets. The lag is how late the loop runs what is due every 10 ms; its 95th percentile is compared. Also printed:
-100 viewers of ours, whose CPU should be within 0.6 of one core. The viewers, in this process, authenticate and
-count. Medians of interleaved rounds.
+Both sides capture the same screen, which is all motion 30 times a second (1280x720, 2.5 Mbit/s), and
+encode it with the same parts; one sends it by our sender, the other by stock aiortc's, which is given the
+encoded packets. The lag is how late the loop runs what is due every 10 ms; its 95th percentile is
+compared. Also printed: 100 viewers of ours, whose CPU should be within 0.6 of one core. The viewers, in
+this process, authenticate and count. Medians of interleaved rounds.
 """
 
 from __future__ import annotations

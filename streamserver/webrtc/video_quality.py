@@ -96,12 +96,13 @@ class VideoQuality:
         self._looked_at = now
         decision = self._chooser.update(now, sender.observe())
         sender.pacer.rate = decision.pace
-        before = self.status
-        if decision.rung is not None and self._place is not None:
-            self._put_on(self._capture.video_ids[decision.rung])
-        flow.set_held(decision.rung is None)
-        if self.status != before:
-            self._changed(self.status)
+        held = decision.rung is None
+        chosen = self.video_id if decision.rung is None else self._capture.video_ids[decision.rung]
+        if chosen == self.video_id and held == flow.held:  # nearly always
+            return
+        self._put_on(chosen)
+        flow.set_held(held)
+        self._changed(self.status)
 
     @property
     def _flow_sender(self) -> FrameSender:
