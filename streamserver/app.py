@@ -11,9 +11,9 @@ from importlib.metadata import version
 from streamserver.api.app import build_app
 from streamserver.api.context import ApiContext
 from streamserver.api.server import HttpServer
-from streamserver.capture.broadcast import Broadcast, BroadcastError
+from streamserver.capture.broadcast import Broadcast
 from streamserver.capture.capture import Capture
-from streamserver.capture.errors import CaptureError
+from streamserver.capture.errors import BroadcastError, CaptureError
 from streamserver.capture.stills import Stills
 from streamserver.config import Loaded
 from streamserver.config.sharing_settings import BroadcastSettings

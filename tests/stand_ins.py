@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from streamserver.capture.broadcast import BroadcastError, BroadcastStatus, check_url
-from streamserver.capture.stills import NoPictureError
+from streamserver.capture.broadcast import BroadcastStatus, check_url
+from streamserver.capture.errors import BroadcastError, NoPictureError
 from streamserver.desktop.clipboard import MAX_BYTES, ClipboardError, ClipboardText
 from streamserver.desktop.file_chooser import ChooserError
 from streamserver.desktop.keyboard import KeyboardError, KeyboardMap

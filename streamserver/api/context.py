@@ -14,19 +14,20 @@ from starlette.requests import HTTPConnection
 
 from streamserver.api.screencast import Screencast
 from streamserver.api.throttle import LoginThrottle
-from streamserver.capture.broadcast import Broadcast
-from streamserver.capture.stills import Stills
 from streamserver.config import Settings
 from streamserver.desktop.desktop import Desktop
 from streamserver.members.provider import MemberProvider
 from streamserver.members.roster import Roster
 from streamserver.plugins.health import HealthRegistry
 from streamserver.sessions.manager import SessionManager
-from streamserver.webrtc.egress import Egress
 from streamserver.websocket.manager import WebSocketManager
 
 if TYPE_CHECKING:  # the plugin manager's contract names our ApiManager
+    # codecs, which not every command needs
+    from streamserver.capture.broadcast import Broadcast
+    from streamserver.capture.stills import Stills
     from streamserver.plugins.manager import PluginManager
+    from streamserver.webrtc.egress import Egress
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from streamserver.api.context import Context
 from streamserver.api.errors import AUTHENTICATED, ApiError, describes
 from streamserver.api.json_body import JsonRoute
 from streamserver.api.wire import BroadcastBody, BroadcastRequest
-from streamserver.capture.broadcast import BroadcastError
+from streamserver.capture.errors import BroadcastError
 
 router = APIRouter(
     prefix="/api/room/broadcast",

@@ -13,7 +13,7 @@ from streamserver.api.json_body import JsonRoute
 from streamserver.api.room_clipboard import NO_CACHE
 from streamserver.api.screencast import PrivateError
 from streamserver.api.wire import ScreenBody
-from streamserver.capture.stills import NoPictureError
+from streamserver.capture.errors import NoPictureError
 from streamserver.config.types import ScreenSize
 from streamserver.desktop.errors import DesktopError
 

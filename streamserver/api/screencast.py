@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
-from streamserver.capture.stills import NoPictureError, Stills
+from streamserver.capture.errors import NoPictureError
 from streamserver.config.sharing_settings import ScreencastSettings
 from streamserver.logs import get_logger
 from streamserver.sessions.control import is_private_for
 from streamserver.sessions.manager import SessionManager
 from streamserver.sessions.model import RoomSettings, Session
+
+if TYPE_CHECKING:  # it loads codecs, which not every command needs
+    from streamserver.capture.stills import Stills
 
 log = get_logger("api")
 

@@ -16,7 +16,7 @@ import av
 from streamserver.logs import get_logger
 from streamserver.signals import Signal
 
-from .errors import CaptureError
+from .errors import BroadcastError
 from .flv import FlvMuxer, parameter_sets
 from .frames import EncodedFrame
 from .stream import MediaStream, Subscription
@@ -37,10 +37,6 @@ MAX_URL = 2048
 _TICK = 0.1
 
 log = get_logger("broadcast")
-
-
-class BroadcastError(CaptureError):
-    """The broadcast cannot begin; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,3 +13,11 @@ class ScreenLostError(CaptureError):
 
 class SoundLostError(CaptureError):
     """The sound recorder ended or could not be started."""
+
+
+class NoPictureError(CaptureError):
+    """There is no picture to show; the message says why."""
+
+
+class BroadcastError(CaptureError):
+    """The broadcast cannot begin; the message says why."""

@@ -16,7 +16,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from prometheus_client import CollectorRegistry, Counter
 
-from .errors import CaptureError
+from .errors import NoPictureError
 from .frames import EncodedFrame
 from .jpeg import encode_jpeg
 from .stream import MediaStream, Subscription
@@ -35,10 +35,6 @@ SETTLED_AFTER = 0.12
 
 MAX_WAITING = 600
 """Pictures that wait to be decoded; beyond it a new key frame is asked for."""
-
-
-class NoPictureError(CaptureError):
-    """There is no picture to show; the message says why."""
 
 
 class Stills:

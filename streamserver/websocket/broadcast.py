@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
-from streamserver.capture.broadcast import BroadcastStatus
 from streamserver.desktop.browser import BrowserState
 from streamserver.desktop.errors import DesktopError
 from streamserver.members.profile import MemberProfile
 from streamserver.sessions.manager import SessionManager
 from streamserver.sessions.model import RoomSettings, Session
 from streamserver.websocket.ports import BroadcastPort, DesktopPort, WebRTCPort
+
+if TYPE_CHECKING:  # it loads codecs, which not every command needs
+    from streamserver.capture.broadcast import BroadcastStatus
 
 
 class Broadcaster:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from pydantic import JsonValue
 
-from streamserver.capture.broadcast import BroadcastStatus
 from streamserver.config.types import ScreenSize
 from streamserver.desktop.browser import BrowserState
 from streamserver.desktop.clipboard import ClipboardText
@@ -15,6 +14,9 @@ from streamserver.desktop.keyboard import KeyboardMap
 from streamserver.sessions.model import MediaPeer, Session
 from streamserver.signals import Signal
 from streamserver.webrtc.signaling import AudioRequest, AudioStatus, Provide, VideoRequest, VideoStatus
+
+if TYPE_CHECKING:  # it loads codecs, which not every command needs
+    from streamserver.capture.broadcast import BroadcastStatus
 
 
 class InputPort(Protocol):

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from streamserver.capture import broadcast as broadcast_module
-from streamserver.capture.broadcast import Broadcast, BroadcastError, BroadcastStatus, check_url
+from streamserver.capture.broadcast import Broadcast, BroadcastStatus, check_url
 from streamserver.capture.capture import Capture
+from streamserver.capture.errors import BroadcastError
 from streamserver.capture.flv import parameter_sets
 from streamserver.config.media_settings import CaptureSettings
 from tests.capture.sound_server import RATE, Sound, sound_server

@@ -12,9 +12,10 @@ from prometheus_client import CollectorRegistry
 
 from streamserver.capture import stills as stills_module
 from streamserver.capture.capture import Capture
+from streamserver.capture.errors import NoPictureError
 from streamserver.capture.frames import EncodedFrame
 from streamserver.capture.jpeg import quantiser
-from streamserver.capture.stills import NoPictureError, Stills
+from streamserver.capture.stills import Stills
 from streamserver.capture.stream import FrameListener
 from streamserver.config.media_settings import CaptureSettings
 from tests.capture.x_screen import XScreen
