@@ -73,19 +73,11 @@ class Service:
         until(lambda: self._agent.level(self._name) == "awake", "it is awake by the agent's books")
         return taken
 
-    def raw_thaw(self, kind: str, level: str) -> tuple[float, float]:
-        """Return what the kernel alone needs from the write that thaws to the first byte, and what serving
-        takes.
+    def thawed(self, kind: str, level: str) -> float:
+        """Return what the kernel alone needs from the write that thaws to the first byte.
 
-        A new caller's request waits in the service's socket already. The second figure is of a request to the
-        service awake, and is to be taken off. The agent does not know of this sleep.
+        A new caller's request waits in the service's socket already; the agent does not know of this sleep.
         """
-        with self._caller(kind) as sock:
-            time.sleep(PAUSE)
-            began = time.perf_counter()
-            sock.send(b"are you there?")
-            sock.recv(64)
-            serving = time.perf_counter() - began
         asyncio.run(self._cgroup.freeze())
         if level == "reclaimed":
             self._cgroup.reclaim()
@@ -95,7 +87,7 @@ class Service:
             began = time.perf_counter()
             self._cgroup.thaw()
             sock.recv(64)
-            return time.perf_counter() - began, serving
+            return time.perf_counter() - began
 
     def _caller(self, kind: str) -> socket.socket:
         sock = self._outside.run(lambda: made(kind, self._host))
@@ -130,7 +122,7 @@ def measure(service: Service, level: str, rounds: int) -> float:
     """Measure one level, print it, and return the worse ratio."""
     awake: dict[str, list[float]] = {kind: [] for kind in KINDS}
     asleep: dict[str, list[float]] = {kind: [] for kind in KINDS}
-    thaws: dict[str, list[tuple[float, float]]] = {kind: [] for kind in KINDS}
+    thawed: dict[str, list[float]] = {kind: [] for kind in KINDS}
     for _ in range(rounds):
         for kind in KINDS:
             # the first calls after a sleep read back what the one before did not need
@@ -139,12 +131,11 @@ def measure(service: Service, level: str, rounds: int) -> float:
             time.sleep(PAUSE)
             awake[kind].append(service.ask(kind))
             asleep[kind].append(service.asleep(kind, level))
-            thaws[kind].append(service.raw_thaw(kind, level))
+            thawed[kind].append(service.thawed(kind, level))
     ratios = {}
     for kind in KINDS:
-        until_first_byte = statistics.median(thaw for thaw, _ in thaws[kind])
-        serving = statistics.median(one for _, one in thaws[kind])
-        raw_thaw = max(0.0, until_first_byte - serving)
+        # serving the call is in both, and is taken off once
+        raw_thaw = max(0.0, statistics.median(thawed[kind]) - statistics.median(awake[kind]))
         ratios[kind] = statistics.median(asleep[kind]) / (statistics.median(awake[kind]) + raw_thaw)
         say(
             level=level,
