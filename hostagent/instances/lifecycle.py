@@ -26,8 +26,11 @@ from hostagent.instances.model import (
 from hostagent.instances.registry import Instance, Registry, new_id, state_of
 from hostagent.instances.starting import Starter
 from hostagent.instances.waking import Waker
+from hostagent.logs import get_logger
 from hostagent.spans import span
 from hostagent.standby.ports import IdleStamps, InstanceView, LifecycleEvent, StillIdle
+
+_log = get_logger("lifecycle")
 
 DRAIN = 15.0
 """Seconds that wakes under way are waited for when the agent ends."""
@@ -208,18 +211,22 @@ class Lifecycle:
         for instance in self.registry:
             if instance.fall is not None:
                 instance.fall.abort("the agent is taken down")
-            async with instance.lock:
-                if remove:
-                    await self._starter.remove(instance)
-                elif instance.level is not Level.STOPPED:
-                    status = await self._starter.end_process(
-                        instance, self._parts.settings.process.stop_grace
-                    )
-                    self._book.settle(instance, Level.STOPPED)
-                    # the journal goes on saying that it ran: the next agent starts it, or waits for a packet
-                    await self._book.try_to_write(
-                        instance, level=Level.AWAKE, intent=None, process=None, exit_status=status
-                    )
+            try:
+                async with instance.lock:
+                    await self._take_down(instance, remove=remove)
+            except (HostError, OSError) as error:  # the others and the host's rules go all the same
+                _log.error("cannot take it down", instance=instance.name, error=str(error))
+
+    async def _take_down(self, instance: Instance, *, remove: bool) -> None:
+        if remove:
+            await self._starter.remove(instance)
+        elif instance.level is not Level.STOPPED:
+            status = await self._starter.end_process(instance, self._parts.settings.process.stop_grace)
+            self._book.settle(instance, Level.STOPPED)
+            # the journal goes on saying that it ran: the next agent starts it, or waits for a packet
+            await self._book.try_to_write(
+                instance, level=Level.AWAKE, intent=None, process=None, exit_status=status
+            )
 
     async def sleep(
         self, instance: Instance, level: Level | None, *, reason: str, still_idle: StillIdle

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 
@@ -74,15 +74,16 @@ async def wait_until_up(instance: Instance, within: float) -> dict[Service, bool
     return {}
 
 
-async def wait_listening(pid: int, wanted: Collection[Service], within: float) -> bool:
-    """Wait until something listens on any of the wanted (protocol, port); False after `within` seconds.
+async def wait_listening(pid: int, wanted: Callable[[], Collection[Service]], within: float) -> bool:
+    """Wait until something listens on any of the wanted services; False after `within` seconds.
 
-    With nothing wanted it is True at once. False at once when the process is gone.
+    `wanted` is asked at every look, as more callers may come. With nothing wanted it is True at once. False
+    at once when the process is gone.
     """
     deadline, pause = time.monotonic() + within, _FIRST_LOOK
-    while wanted:
+    while services := wanted():
         try:
-            if not read_ports(pid).keys().isdisjoint(wanted):
+            if not read_ports(pid).keys().isdisjoint(services):
                 return True
         except OSError:
             return False

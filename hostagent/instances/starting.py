@@ -133,7 +133,10 @@ class Starter:
     async def remove(self, instance: Instance, *, tell: bool = True) -> None:
         """Remove everything of the instance: process, network, gate, directory, record."""
         parts, record = self._parts, instance.record
-        await self._book.write(instance, intent="delete", wanted="stopped", generation=record.generation + 1)
+        # on a full disk, too: this is how room is made
+        await self._book.try_to_write(
+            instance, intent="delete", wanted="stopped", generation=record.generation + 1
+        )
         await parts.faults(FaultPoint.DELETE_INTENT, record.id)
         await self.end_process(instance, parts.settings.process.stop_grace)
         await parts.faults(FaultPoint.DELETE_STOPPED, record.id)

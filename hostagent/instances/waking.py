@@ -1,6 +1,7 @@
 """Up the ladder in one step: what is frozen is thawed in the packet's own callback, books come later."""
 
 import asyncio
+import contextlib
 import os
 
 from hostagent.errors import HostError, InvalidStateError
@@ -8,7 +9,7 @@ from hostagent.instances.bookkeeping import Bookkeeper, Parts
 from hostagent.instances.events import EventType
 from hostagent.instances.faults import FaultPoint
 from hostagent.instances.journal import WAKES_KEPT
-from hostagent.instances.listening import wait_listening
+from hostagent.instances.listening import Service, wait_listening
 from hostagent.instances.model import InstanceId, Level
 from hostagent.instances.registry import Instance
 from hostagent.instances.starting import Starter
@@ -21,6 +22,8 @@ _BREATH = 0.003
 """Seconds of our silence after a thaw. Books take one millisecond, and on a busy machine the first byte
 waited for it.
 """
+_TURN = 5.0
+"""Seconds for which an instance that starts may keep others from being started, and all from sleeping."""
 _PROTOCOLS = {6: "tcp", 17: "udp"}
 
 
@@ -135,17 +138,19 @@ class Waker:
         parts = self._parts
         try:
             with span(parts.tracer, "InstanceRestore", instance=instance.id, level="stopped", reason=reason):
-                async with parts.turnstile.waking(), instance.lock:
-                    if not instance.wakeable or instance.level is not Level.STOPPED or instance.deleted:
-                        return
-                    await parts.faults(FaultPoint.WAKE_INTENT, instance.id)
-                    await self._starter.launch(instance, repair=False)
-                    answers = await self._await_service(instance, arrived)
-                    await parts.trap.release(instance.id)
-                    await parts.trap.remove(instance.id)
-                    seconds = parts.clock.monotonic() - arrived
-                    wakes = (*instance.record.wakes, (Level.STOPPED, seconds))[-WAKES_KEPT:]
-                    await self._book.try_to_write(instance, wakes=wakes)
+                async with contextlib.AsyncExitStack() as turn:
+                    await turn.enter_async_context(parts.turnstile.waking())
+                    async with instance.lock:
+                        if not instance.wakeable or instance.level is not Level.STOPPED or instance.deleted:
+                            return
+                        await parts.faults(FaultPoint.WAKE_INTENT, instance.id)
+                        await self._starter.launch(instance, repair=False)
+                        answers = await self._await_service(instance, arrived, turn)
+                        await parts.trap.release(instance.id)
+                        await parts.trap.remove(instance.id)
+                        seconds = parts.clock.monotonic() - arrived
+                        wakes = (*instance.record.wakes, (Level.STOPPED, seconds))[-WAKES_KEPT:]
+                        await self._book.try_to_write(instance, wakes=wakes)
         except (HostError, OSError) as error:
             parts.metrics.took("restore", parts.clock.monotonic() - arrived, "error")
             self._book.publish(instance, EventType.RESTORE_FAILED, reason=f"{reason}: {error}")
@@ -162,17 +167,28 @@ class Waker:
         )
         self._book.tell("restore", instance)
 
-    async def _await_service(self, instance: Instance, arrived: float) -> bool:
-        """Wait until the port that somebody waits for is listened to; False when it was not in time."""
-        wanted = {
-            (_PROTOCOLS[packet.protocol], packet.destination_port)
-            for packet in self._parts.trap.held(instance.id)
-            if packet.protocol in _PROTOCOLS and packet.destination_port is not None
-        }
-        if instance.record.process is None:
+    async def _await_service(
+        self, instance: Instance, arrived: float, turn: contextlib.AsyncExitStack
+    ) -> bool:
+        """Wait until a port that somebody waits for is listened to; False when none was in time.
+
+        After a while it ends our turn: a port where nothing ever listens must not hold up other instances.
+        """
+
+        def wanted() -> set[Service]:
+            return {
+                (_PROTOCOLS[packet.protocol], packet.destination_port)
+                for packet in self._parts.trap.held(instance.id)
+                if packet.protocol in _PROTOCOLS and packet.destination_port is not None
+            }
+
+        if (process := instance.record.process) is None:
             return False
-        left = self._parts.settings.wake.deadline - (self._parts.clock.monotonic() - arrived)
-        return await wait_listening(instance.record.process.pid, wanted, max(0.0, left))
+        left = max(0.0, self._parts.settings.wake.deadline - (self._parts.clock.monotonic() - arrived))
+        if await wait_listening(process.pid, wanted, min(left, _TURN)):
+            return True
+        await turn.aclose()
+        return await wait_listening(process.pid, wanted, left - min(left, _TURN))
 
     def refuse_unless_wakeable(self, instance: Instance) -> None:
         """Raise InvalidStateError for an instance that only `start` brings back."""
