@@ -137,7 +137,7 @@ def _answer(connection: socket.socket, caller: str) -> None:
             connection.sendall(caller.removeprefix("::ffff:").encode())
 
 
-def call(kind: Kind, host: str, port: int, within: float = 3.0) -> str:
+def call(kind: Kind, host: str, port: int, within: float = 15.0) -> str:
     """Ask a `served` port who we are; raises OSError when nobody answers."""
     with made(kind, host) as sock:
         sock.settimeout(within)

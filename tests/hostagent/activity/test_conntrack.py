@@ -87,7 +87,7 @@ async def test_a_connection_from_its_beginning_to_its_end(
     target = outside.gateway4 if version == 4 else outside.gateway6
     instance = observed.addresses.ipv4 if version == 4 else observed.addresses.ipv6
     with served(observed.addresses.netns, "tcp", 80), outside.run(lambda: made("tcp", target)) as sock:
-        sock.settimeout(3)
+        sock.settimeout(15)
         await asyncio.to_thread(sock.connect, (target, 8080))
         port = sock.getsockname()[1]
         await until(
@@ -120,7 +120,7 @@ async def test_datagrams_count_and_their_end_is_told(observed: Observed) -> None
     await observed.start()
     target = str(observed.addresses.ipv6)
     with served(observed.addresses.netns, "udp", 53), made("udp", target) as sock:
-        sock.settimeout(3)
+        sock.settimeout(15)
         sock.connect((target, 53))
         for packets in (1, 2):
             sock.send(b"x")

@@ -131,20 +131,20 @@ async def test_loopback_of_the_host_is_not_open_to_instances(network: HostNetwor
     own_host.ip(*inside, "route", "del", "local", "127.0.0.0/8", "dev", "lo", "table", "local")
     own_host.ip(*inside, "route", "add", "127.0.0.5/32", *gateway)
 
-    def reach() -> None:
+    def reach(within: float) -> None:
         localnet = Path("/proc/sys/net/ipv4/conf/eth0/route_localnet")
         localnet.write_text("1")
         with socket.socket() as sock:
-            sock.settimeout(0.5)
+            sock.settimeout(within)
             sock.connect(("127.0.0.5", 7070))
 
     with socket.socket() as secret:
         secret.bind(("127.0.0.5", 7070))
         secret.listen()
         with pytest.raises(TimeoutError):
-            await asyncio.to_thread(namespaces.run, addresses.netns, reach)
+            await asyncio.to_thread(namespaces.run, addresses.netns, lambda: reach(0.5))
         network.nft.run(f"flush chain {rules.TABLE} guard")
-        await asyncio.to_thread(namespaces.run, addresses.netns, reach)
+        await asyncio.to_thread(namespaces.run, addresses.netns, lambda: reach(15))
 
 
 async def test_attaching_again_repairs_and_changes_nothing_else(network: HostNetwork) -> None:

@@ -143,7 +143,7 @@ async def test_the_first_packet_wakes_and_goes_on(
 @pytest.mark.parametrize("kind", ["tcp", "udp"])
 async def test_a_flow_from_before_wakes(host: Host, trap: PacketTrap, kind: str, version: int) -> None:
     with served(host.addresses.netns, kind, PORT[kind]), made(kind, host.address(version)) as kept:
-        kept.settimeout(3)
+        kept.settimeout(15)
         await asyncio.to_thread(kept.connect, (host.address(version), PORT[kind]))
         kept.send(b"hello")
         await asyncio.to_thread(kept.recv, 100)
@@ -211,7 +211,7 @@ async def test_answers_to_the_instance_wake_only_if_wanted(
         await trap.start(host.note)
         own = namespaces.run(host.addresses.netns, lambda: made("udp", outside.ipv4))
         with own, served(outside.name, "udp", 70), served(host.addresses.netns, "udp", 53):
-            own.settimeout(3)
+            own.settimeout(15)
             own.connect((outside.ipv4, 70))
             await trap.install(host.instance, host.addresses, hold=False)
             own.send(b"who am I?")
