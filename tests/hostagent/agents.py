@@ -1,8 +1,12 @@
 """Real agents for tests: real runtime, network, trap and gate, in directories and a cgroup of their own."""
 
 import asyncio
+import contextlib
+import os
 import shutil
+import signal
 import socket
+import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -53,7 +57,18 @@ def host_directory() -> Iterator[Path]:
     try:
         yield path
     finally:
+        _end_gate_daemon(path)
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _end_gate_daemon(directory: Path) -> None:
+    """Leave no daemon behind where a test failed, or the machine was too busy to end it in time."""
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdecimal() and str(directory).encode() in (entry / "cmdline").read_bytes():
+                os.kill(int(entry.name), signal.SIGKILL)
+    files = directory / "run" / "gate" / "files"
+    subprocess.run(["umount", "-l", str(files)], check=False, capture_output=True)
 
 
 def settings_in(directory: Path, **flags: str) -> HostSettings:
@@ -99,7 +114,7 @@ def address_of(instance: Instance, version: int = 4) -> str:
     return str(addresses.ipv4 if version == 4 else addresses.ipv6)
 
 
-def client(kind: str, host: str, port: int = PORT, within: float = 5.0) -> socket.socket:
+def client(kind: str, host: str, port: int = PORT, within: float = 15.0) -> socket.socket:
     """Return a socket connected to a service; for UDP a first datagram is on its way."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM)
@@ -119,7 +134,7 @@ def answer(sock: socket.socket) -> bytes:
         return sock.recv(100)
 
 
-async def served(kind: str, host: str, port: int = PORT, within: float = 5.0) -> bool:
+async def served(kind: str, host: str, port: int = PORT, within: float = 15.0) -> bool:
     """Tell whether the service answers."""
     try:
         return await asyncio.to_thread(lambda: answer(client(kind, host, port, within))) == b"hello"
@@ -127,7 +142,7 @@ async def served(kind: str, host: str, port: int = PORT, within: float = 5.0) ->
         return False
 
 
-async def eventually_served(kind: str, host: str, port: int = PORT, within: float = 10.0) -> bool:
+async def eventually_served(kind: str, host: str, port: int = PORT, within: float = 20.0) -> bool:
     """Tell whether the service answers in time; it may be starting."""
     deadline = asyncio.get_running_loop().time() + within
     while not await served(kind, host, port):

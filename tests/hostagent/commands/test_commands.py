@@ -83,7 +83,7 @@ def web(terminal: Terminal) -> str:
 
 
 def _get(port: int = 18000) -> int:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=20) as answer:
         return int(answer.status)
 
 
