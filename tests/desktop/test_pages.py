@@ -111,6 +111,7 @@ async def test_fingers_are_touches_on_pages(shown: Shown) -> None:
     touch.begin(8, 90, top + 290)
     touch.update(7, 60, top + 260)
     touch.end(8)
+    await shown.page.until("told.some(([kind, left]) => kind === 'touchend' && left === 1)")
     touch.end(7)
     await shown.page.until("told.some(([kind, left]) => kind === 'touchend' && left === 0)")
     told = await shown.value("told")
