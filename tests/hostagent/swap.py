@@ -29,7 +29,8 @@ def swap_file(size: int = SIZE) -> Iterator[None]:
             pytest.skip(f"no swap file can be made here: {made.stderr.strip()}")
         with subprocess.Popen(
             ["sh", "-c", _GUARD, "guard", path],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True, start_new_session=True,
         ) as guard:  # fmt: skip
             assert guard.stdout
             assert guard.stderr
