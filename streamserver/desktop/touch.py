@@ -129,8 +129,8 @@ class Touch:
         if self._fingers.pop(finger, None) is None:
             return
         if self._spot is not None:
-            # an end lifts all; one finger less is a movement of the others (CDP, Input.dispatchTouchEvent)
-            self._tell("touchMove" if self._fingers else "touchEnd")
+            # with the fingers that stay: Chromium lifts those that are missing, and at a movement it does not
+            self._tell("touchEnd")
         elif finger == self._mouse:
             self._pointer.button_up(LEFT_BUTTON)
             self._mouse = None
