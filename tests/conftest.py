@@ -14,3 +14,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Leave the machine's network; the process that only hands tests to its workers need not."""
     if not config.getoption("numprocesses", None):
         leave_the_machines(config)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files: the last one of several workers should not be left with one of them."""
+    items.sort(key=lambda item: item.get_closest_marker("e2e") is None)

@@ -73,4 +73,4 @@ class SpareKeys:
         if not idle:
             return None
         used_at, keycode = min(idle)
-        return keycode if now - used_at >= self._min_reuse_age else None
+        return keycode if now >= used_at + self._min_reuse_age else None  # as `wait` counts, to the last bit

@@ -93,10 +93,11 @@ async def test_start_to_stop(account: Account, run_dir: Path, profile: Path) -> 
     desktop = Desktop(SMALL, browser_settings(account, profile), run_dir, CollectorRegistry())
     desktop.on_browser_state.subscribe(states.append)
     desktop.on_cursor_image.subscribe(images.append)
+    others = psutil.Process().children(recursive=True)
     await desktop.start()
     try:
         await shown(desktop)
-        children = psutil.Process().children(recursive=True)
+        children = [child for child in psutil.Process().children(recursive=True) if child not in others]
         assert states == [BrowserState.STARTING, BrowserState.RUNNING]
         assert desktop.screen == SMALL.screen
         assert images
@@ -337,13 +338,16 @@ async def main():
 asyncio.run(main())
 """
     server = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=ROOT)
-    assert server.stdout is not None
-    assert any(line.strip() == "running" for line in server.stdout)
-    children = psutil.Process(server.pid).children(recursive=True)
-    sessions = {os.getsid(child.pid) for child in children if child.is_running()}
-    assert len(children) > 8
-    server.kill()
-    server.wait()
+    try:
+        assert server.stdout is not None
+        assert any(line.strip() == "running" for line in server.stdout)
+        family = psutil.Process(server.pid)
+        wait_until(lambda: len(family.children(recursive=True)) > 8, within=10, what="the browser has begun")
+        children = family.children(recursive=True)
+        sessions = {os.getsid(child.pid) for child in children if child.is_running()}
+    finally:
+        server.kill()
+        server.wait()
     wait_until(
         lambda: not [pid for session in sessions for pid in session_members(session) if alive(pid)],
         within=10, what="nothing of the desktop runs any more",

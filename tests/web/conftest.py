@@ -96,8 +96,10 @@ def as_user(home: Path) -> str:
 
 
 @pytest.fixture
-def browser(chromium: BrowserContext) -> Iterator[Browser]:
+def browser(chromium: BrowserContext, request: pytest.FixtureRequest) -> Iterator[Browser]:
     """The browser; afterwards no page may have complained or asked anybody but its own server."""
+    if "room" in request.fixturenames:
+        request.getfixturevalue("room")  # so that its pages close before it does
     chromium.clear_cookies()
     browser = Browser(chromium)
     before = set(chromium.pages)
