@@ -37,7 +37,7 @@ from tests.webrtc.moving_video import MovingVideo, pictures
 from tests.webrtc.room import Room, open_room, peer_of
 
 pytestmark = [
-    pytest.mark.alone,
+    pytest.mark.slow,
     pytest.mark.skipif(os.geteuid() != 0, reason="makes network namespaces, which needs root"),
 ]
 

@@ -105,7 +105,7 @@ class Beeps(HandStream):
             self.deliver(EncodedFrame(data, True, rtp_time(begin, AUDIO_CLOCK_RATE), begin))
 
 
-@pytest.mark.alone
+@pytest.mark.slow
 async def test_what_belongs_together_is_seen_and_heard_together() -> None:
     flashes, beeps = Flashes(), Beeps("audio", "audio", "opus")
     async with (
