@@ -5,13 +5,19 @@ A browser that one test drives does not see another's cables come and go: it giv
 network changes.
 """
 
+import hypothesis
 import pytest
 
 from tests.own_network import leave_the_machines
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Leave the machine's network; the process that only hands tests to its workers need not."""
+    """Settle how all tests run, and leave the machine's network.
+
+    The process that only hands tests to its workers need not.
+    """
+    hypothesis.settings.register_profile("suite", deadline=None)  # others run beside it: time says nothing
+    hypothesis.settings.load_profile("suite")
     if not config.getoption("numprocesses", None):
         leave_the_machines(config)
 

@@ -41,6 +41,9 @@ class Namespace:
         _ip("netns", "add", self.name)
         try:
             _ip("link", "add", self._cable, "type", "veth", "peer", "name", "eth0", "netns", self.name)
+            # no link-local addresses: they come a second later, and browsers call that a change of network
+            _ip("link", "set", self._cable, "addrgenmode", "none")
+            _ip("-n", self.name, "link", "set", "eth0", "addrgenmode", "none")
             _ip("addr", "add", f"{self.gateway}/30", "dev", self._cable)
             _ip("link", "set", self._cable, "up")
             _ip("-n", self.name, "addr", "add", f"{self.address}/30", "dev", "eth0")

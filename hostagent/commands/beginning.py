@@ -10,6 +10,7 @@ import click
 from pydantic import JsonValue
 
 from hostagent.client import AgentClient, AgentError, NoAgentError
+from hostagent.commands.ports import THIS_MACHINE
 from hostagent.commands.serve_environment import is_catnap_serve
 from hostagent.commands.story import clock, seconds, tell
 from hostagent.instances.model import PublishedPort
@@ -111,6 +112,8 @@ def introduction(
     lines = [f"{name} runs at {_url(port)}" for port in tcp] or [
         f"{name} runs at {network['ip']} and [{network['ip6']}], which this host alone reaches"
     ]
+    if tcp and all(port.host_address == THIS_MACHINE for port in ports):
+        lines.append("(only this machine reaches it; `-p 0.0.0.0:HOST:INSTANCE` lets others in)")
     if is_catnap_serve(command):
         lines.append("(how to log in: `catnap logins` with the same configuration)")
         for port in ports:
@@ -132,6 +135,6 @@ def introduction(
 
 
 def _url(port: PublishedPort) -> str:
-    host = port.host_address or "localhost"
+    host = "localhost" if port.host_address in (None, THIS_MACHINE) else port.host_address
     host = f"[{host}]" if ":" in host else host
     return f"http://{host}" + ("" if port.host_port == 80 else f":{port.host_port}")

@@ -49,7 +49,14 @@ class _Duration(click.ParamType[float]):
 
 
 @click.command(context_settings={"allow_interspersed_args": False})
-@click.option("-p", "--publish", "ports", multiple=True, type=_Port(), help="Publish a port of the instance.")
+@click.option(
+    "-p",
+    "--publish",
+    "ports",
+    multiple=True,
+    type=_Port(),
+    help="Publish a port of the instance, for this machine alone or at ADDRESS (0.0.0.0 is all).",
+)
 @click.option("-n", "--name", help="Its name; made from the command when absent.")
 @click.option(
     "-e", "--env", "variables", multiple=True, metavar="NAME=VALUE", help="A variable for the command."
@@ -105,7 +112,7 @@ def run(
     \b
     It has an address, a user and a home of its own, and outlives this command and the agent.
       catnap host run -p 8080 -- catnap serve --config config/neko.yaml
-      catnap host run -p 8080 -p 59000/udp -- catnap serve --config config/neko.yaml
+      catnap host run -p 0.0.0.0:8080 -p 0.0.0.0:59000/udp -- catnap serve --config config/neko.yaml
       catnap host run -p 80:8000 --idle-timeout 1m -- python3 -m http.server 8000
 
     For `catnap serve` it sets NEKO_SERVER_BIND, so that the page can be reached in the instance, and with a

@@ -121,8 +121,8 @@ async def watch(room: Room, page: Page, name: str) -> None:
 async def look(page: Page, name: str, frames: int) -> dict[str, object]:
     await page.wait_for_function(
         """([name, frames]) => {
-            const {first, video} = window[name];
-            return first && video.getVideoPlaybackQuality().totalVideoFrames > frames;
+            const {first, messages, video} = window[name];
+            return first && messages.length > 2 && video.getVideoPlaybackQuality().totalVideoFrames > frames;
         }""",
         arg=[name, frames],
         timeout=20_000,

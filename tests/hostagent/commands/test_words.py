@@ -73,9 +73,11 @@ def test_lengths_of_time() -> None:
 @pytest.mark.parametrize(
     ("text", "port"),
     [
-        ("8080", PublishedPort(8080, 8080)),
-        ("80:8000", PublishedPort(80, 8000)),
-        ("59000/udp", PublishedPort(59000, 59000, "udp")),
+        ("8080", PublishedPort(8080, 8080, "tcp", "127.0.0.1")),
+        ("80:8000", PublishedPort(80, 8000, "tcp", "127.0.0.1")),
+        ("59000/udp", PublishedPort(59000, 59000, "udp", "127.0.0.1")),
+        ("0.0.0.0:80:8000", PublishedPort(80, 8000)),
+        ("[::]:59000/udp", PublishedPort(59000, 59000, "udp")),
         ("127.0.0.1:80:8000/tcp", PublishedPort(80, 8000, "tcp", "127.0.0.1")),
         ("[::1]:80:8000", PublishedPort(80, 8000, "tcp", "::1")),
         ("[fd00:0::1]:80", PublishedPort(80, 80, "tcp", "fd00::1")),
