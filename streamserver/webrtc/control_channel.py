@@ -42,6 +42,28 @@ MAX_BUFFERED = 16 * 1024
 """Bytes waiting for a viewer beyond which it is spared positions, answers and pictures of the pointer."""
 
 
+def act(desktop: DesktopLike, message: ControlMessage) -> None:
+    """Do on the desktop what a message asks for; whether its sender may is the caller's question."""
+    device = desktop.input
+    match message:
+        case Move(x, y):
+            device.move(x, y)
+        case Scroll(delta_x, delta_y, control_key):
+            device.scroll(delta_x, delta_y, control_key)
+        case Key(keysym, down):
+            (device.key_down if down else device.key_up)(keysym)
+        case Button(code, down):
+            (device.button_down if down else device.button_up)(code)
+        case Touch(TouchPhase.BEGIN, finger, x, y, pressure):
+            desktop.touch.begin(finger, x, y, pressure)
+        case Touch(TouchPhase.UPDATE, finger, x, y, pressure):
+            desktop.touch.update(finger, x, y, pressure)
+        case Touch(TouchPhase.END, finger, x, y):
+            desktop.touch.end(finger, x, y)
+        case Ping():
+            pass
+
+
 class ControlChannel:
     """Acts on what comes in, if the viewer may; sends what the pointer does.
 
@@ -125,30 +147,11 @@ class ControlChannel:
             return
         self._session.last_input = now
         if self._session.is_controller:
-            self._act(message)
+            act(self._desktop, message)
+            if isinstance(message, Move):
+                self._moved(self._session, message.x, message.y)
         elif isinstance(message, Move) and self._session.profile.sends_inactive_cursor:
             self._session.cursor_trail.append((message.x, message.y))
-
-    def _act(self, message: ControlMessage) -> None:
-        device = self._desktop.input
-        match message:
-            case Move(x, y):
-                device.move(x, y)
-                self._moved(self._session, x, y)
-            case Scroll(delta_x, delta_y, control_key):
-                device.scroll(delta_x, delta_y, control_key)
-            case Key(keysym, down):
-                (device.key_down if down else device.key_up)(keysym)
-            case Button(code, down):
-                (device.button_down if down else device.button_up)(code)
-            case Touch(TouchPhase.BEGIN, finger, x, y, pressure):
-                self._desktop.touch.begin(finger, x, y, pressure)
-            case Touch(TouchPhase.UPDATE, finger, x, y, pressure):
-                self._desktop.touch.update(finger, x, y, pressure)
-            case Touch(TouchPhase.END, finger, x, y):
-                self._desktop.touch.end(finger, x, y)
-            case Ping():
-                pass
 
     def _refuse(self, reason: str) -> None:
         self.refused += 1

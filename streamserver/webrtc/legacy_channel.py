@@ -15,7 +15,7 @@ from aiortc import RTCDataChannel
 from streamserver.logs import get_logger
 from streamserver.sessions.model import Session
 
-from .control_channel import INPUT_BURST, INPUT_RATE
+from .control_channel import INPUT_BURST, INPUT_RATE, act
 from .data_channel import BadControlMessageError, Button, Key, Move, Scroll
 from .rate_limit import RateLimit
 from .surroundings import DesktopLike
@@ -25,7 +25,7 @@ log = get_logger("webrtc")
 FIRST_KEYSYM = 8
 """Codes below are mouse buttons, the others keysyms."""
 
-_MOVE, _SCROLL, _KEY_DOWN, _KEY_UP, _KEY_CLICK = 1, 2, 3, 4, 5
+_KEY_DOWN = 3
 
 LegacyMessage = Move | Scroll | Key | Button
 
@@ -94,20 +94,9 @@ class LegacyChannel:
             return
         self._session.last_input = now
         if message is not None and self._may_control(self._session):
-            self._act(message)
-
-    def _act(self, message: LegacyMessage) -> None:
-        device = self._desktop.input
-        match message:
-            case Move(x, y):
-                device.move(x, y)
-                self._moved(self._session, x, y)
-            case Scroll(delta_x, delta_y, control_key):
-                device.scroll(delta_x, delta_y, control_key)
-            case Key(keysym, down):
-                (device.key_down if down else device.key_up)(keysym)
-            case Button(code, down):
-                (device.button_down if down else device.button_up)(code)
+            act(self._desktop, message)
+            if isinstance(message, Move):
+                self._moved(self._session, message.x, message.y)
 
     def _refuse(self, reason: str) -> None:
         self.refused += 1
