@@ -18,7 +18,6 @@ import av
 import numpy as np
 from aiortc import RTCConfiguration, RTCDataChannel, RTCPeerConnection, RTCSessionDescription
 from aiortc.clock import current_ntp_time
-from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from prometheus_client import CollectorRegistry
 
 from streamserver.capture.frames import AUDIO_CLOCK_RATE, VIDEO_CLOCK_RATE, EncodedFrame
@@ -37,6 +36,7 @@ from streamserver.webrtc.signaling import AudioRequest, Provide, VideoRequest
 from streamserver.webrtc.surroundings import CursorImageLike
 from tests.stand_ins import TouchStandIn
 from tests.waiting import until
+from tests.webrtc.received_media import ReceivedMedia
 
 FRAME_RATE = 30
 DARK, BRIGHT = 60, 180
@@ -287,25 +287,23 @@ def lite(session: Session) -> LiteConnection:
     return connection
 
 
-class Viewer:
+class Viewer(ReceivedMedia):
     """aiortc's client: what it decoded, what came on the data channel, each decrypted RTP and RTCP packet,
     and of each SSRC the latest packet with the time it came (s of NTP).
     """
 
     def __init__(self, session: Session, provide: Provide) -> None:
+        super().__init__()
         self.session = session
         self.provide = provide
         self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        self.pictures: list[av.VideoFrame] = []
-        self.sounds = 0
         self.messages: list[bytes] = []
         self.channel: RTCDataChannel | None = None
         self.rtp: list[bytes] = []
         self.rtcp: list[bytes] = []
         self.latest: dict[int, tuple[bytes, float]] = {}
         self.lose: Callable[[bytes], bool] = lambda _packet: False
-        self._readers: list[asyncio.Task[None]] = []
-        self.pc.on("track", self._track)
+        self.pc.on("track", self.take)
         self.pc.on("datachannel", self._datachannel)
 
     @property
@@ -328,24 +326,7 @@ class Viewer:
 
     async def close(self) -> None:
         await self.pc.close()
-        for reader in self._readers:
-            reader.cancel()
-        if self._readers:
-            await asyncio.wait(self._readers)
-
-    def _track(self, track: MediaStreamTrack) -> None:
-        self._readers.append(asyncio.create_task(self._read(track)))
-
-    async def _read(self, track: MediaStreamTrack) -> None:
-        while True:
-            try:
-                frame = await track.recv()
-            except MediaStreamError:
-                return
-            if isinstance(frame, av.VideoFrame):
-                self.pictures.append(frame)
-            else:
-                self.sounds += 1
+        await self.stop_reading()
 
     def _datachannel(self, channel: RTCDataChannel) -> None:
         self.channel = channel

@@ -6,9 +6,9 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Self
 
-import av
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
-from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
+
+from tests.webrtc.received_media import ReceivedMedia
 
 
 @dataclass
@@ -31,17 +31,14 @@ class Refusal:
 
 
 @dataclass
-class WhipReceiver:
+class WhipReceiver(ReceivedMedia):
     """`refusals` are given, one after another, before a stream is taken."""
 
     refusals: list[Refusal] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
-    pictures: list[av.VideoFrame] = field(default_factory=list)
-    sounds: int = 0
     pc: RTCPeerConnection | None = None
     port: int = 0
     _server: asyncio.Server | None = None
-    _readers: list[asyncio.Task[None]] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -60,10 +57,7 @@ class WhipReceiver:
         assert self._server is not None
         self._server.close()
         await self.hang_up()
-        for reader in self._readers:
-            reader.cancel()
-        if self._readers:
-            await asyncio.wait(self._readers)
+        await self.stop_reading()
 
     async def hang_up(self) -> None:
         """End the connection, if there is one."""
@@ -90,21 +84,7 @@ class WhipReceiver:
 
     async def _take(self, offer: str) -> str:
         pc = self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        pc.on("track", self._track)
+        pc.on("track", self.take)
         await pc.setRemoteDescription(RTCSessionDescription(offer, "offer"))
         await pc.setLocalDescription(await pc.createAnswer())
         return str(pc.localDescription.sdp)
-
-    def _track(self, track: MediaStreamTrack) -> None:
-        self._readers.append(asyncio.create_task(self._read(track)))
-
-    async def _read(self, track: MediaStreamTrack) -> None:
-        while True:
-            try:
-                frame = await track.recv()
-            except MediaStreamError:
-                return
-            if isinstance(frame, av.VideoFrame):
-                self.pictures.append(frame)
-            else:
-                self.sounds += 1
