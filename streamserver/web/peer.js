@@ -19,6 +19,8 @@ const RESTART_TIMEOUT = 4_000;
 const PROBE_TIMEOUT = 2_000;
 /** Most bytes waiting in the data channel before movements are left out. */
 const MOST_BUFFERED = 64 * 1024;
+/** Most messages that wait for the data channel to open. */
+const MOST_HELD = 200;
 
 /** @typedef {"none" | "connecting" | "connected" | "interrupted"} PeerState */
 
@@ -36,6 +38,7 @@ export class Peer {
   /** @type {PeerOptions} */ #options;
   /** @type {RTCPeerConnection | null} */ #connection = null;
   /** @type {RTCDataChannel | null} */ #channel = null;
+  /** @type {ArrayBuffer[]} input for a channel that is not open yet */ #held = [];
   /** @type {RTCIceCandidateInit[]} candidates that came before their offer */ #early = [];
   /** @type {Promise<void>} negotiation, one step after the other */ #work = Promise.resolve();
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #timer;
@@ -126,14 +129,15 @@ export class Peer {
   }
 
   /**
-   * Send one message on the data channel.
+   * Send one message on the data channel. The picture may be there before the channel: what is typed then waits for it.
    * @param {ArrayBuffer} message
    * @param {boolean} [spare] leave it out when the channel is behind: a newer one will follow
    */
   send(message, spare = false) {
     const channel = this.#channel;
-    if (channel?.readyState !== "open" || (spare && channel.bufferedAmount > MOST_BUFFERED)) return;
-    channel.send(message);
+    if (channel?.readyState === "open") {
+      if (!spare || channel.bufferedAmount <= MOST_BUFFERED) channel.send(message);
+    } else if (!spare && this.#state === "connected" && this.#held.length < MOST_HELD) this.#held.push(message);
   }
 
   /** The old connection, if any, lives on until the new one is provided: it may mend itself first. */
@@ -215,7 +219,13 @@ export class Peer {
       if (message.type === "pong" && this.#state === "connected") clearTimeout(this.#timer);
       this.#options.onMessage(message);
     };
+    channel.onopen = () => channel === this.#channel && this.#release();
     this.#channel = channel;
+    if (channel.readyState === "open") this.#release();
+  }
+
+  #release() {
+    for (const message of this.#held.splice(0)) this.#channel?.send(message);
   }
 
   /** @param {RTCPeerConnectionState} state */
@@ -259,6 +269,7 @@ export class Peer {
     this.#channel = null;
     this.#awaiting = false;
     this.#early = [];
+    this.#held = [];
   }
 
   /** @param {PeerState} state */

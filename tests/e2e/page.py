@@ -104,6 +104,11 @@ class Page:
         """Press a button by its name."""
         await self.tab.get_by_role("button", name=name).first.click()
 
+    async def take_control(self) -> None:
+        """Take control and wait until it is ours: what is typed before is typed into nothing."""
+        await self.press("Take control")
+        await self.reads("You are in control")
+
     async def point(self, x: float, y: float, screen: tuple[int, int] = (1280, 720)) -> tuple[float, float]:
         """Return where in the tab the shared screen's pixel (x, y) is shown."""
         box = await self.tab.locator("#video").bounding_box()

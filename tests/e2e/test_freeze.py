@@ -110,7 +110,7 @@ async def browser_lives(page: Page, playground: Playground, text: str) -> None:
     """Type into the shared browser; its page tells what arrived."""
     if not await page.tab.get_by_text("You are in control").first.is_visible():
         await page.tab.mouse.move(640, 2)
-        await page.press("Take control")
+        await page.take_control()
     await page.click_at(*playground.place("button"))
     await page.click_at(*playground.place("field"))
     await page.tab.keyboard.type(text)
@@ -146,8 +146,7 @@ async def test_after_a_stop_everything_goes_on(stops: tuple[float, ...]) -> None
                 page = await Page.open(tab, server.url)
                 await page.sign_in("ann", "test-user")
                 await page.sees_picture()
-                await page.press("Take control")
-                await page.reads("You are in control")
+                await page.take_control()
                 await sign_in(forgotten, server, namespace.gateway, "forgotten")
                 await fall_asleep(forgotten)
                 await asyncio.sleep(2)  # what the kernel and the last goodbyes still have to say

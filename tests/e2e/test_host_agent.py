@@ -85,7 +85,7 @@ async def test_it_sleeps_when_the_viewer_leaves_and_the_first_packet_wakes_it(
             await page.sign_in("ann", "test-user")
             await page.sees_picture(within=60)
             await until(lambda: playground.of("places"), within=30, what="the shared page is laid out")
-            await page.press("Take control")
+            await page.take_control()
             await page.click_at(*playground.place("field"))
             await tab.keyboard.type("before ")
             await until(lambda: "before " in playground.of("typed"), within=20, what="it is typed")
@@ -107,7 +107,7 @@ async def test_it_sleeps_when_the_viewer_leaves_and_the_first_packet_wakes_it(
             page = await Page.open(tab, url)
             await page.sees_picture(within=30)
             assert agent.level(ROOM) == "awake"
-            await page.press("Take control")
+            await page.take_control()
             await page.click_at(*playground.place("field"))
             await tab.keyboard.press("End")
             await tab.keyboard.type("and after")

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import uvicorn
-from aiortc import RTCDataChannel, RTCPeerConnection, RTCSessionDescription
+from aiortc import RTCConfiguration, RTCDataChannel, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamTrack, VideoStreamTrack
 from av import AudioFrame
 from starlette.applications import Starlette
@@ -475,7 +475,7 @@ class RoomServer:
         before = self.peers.pop(session, None)
         if before is not None:
             await before.close()
-        peer = RTCPeerConnection()
+        peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self.peers[session] = peer
         peer.addTrack(LeftTone())
         peer.addTrack(VideoStreamTrack() if self.showing else NothingToShow())

@@ -8,6 +8,7 @@ from playwright.sync_api import Page, expect
 from tests.waiting import wait_until
 from tests.web.conftest import PHONE, Browser, sign_in
 from tests.web.room_server import RoomServer
+from tests.web.test_visit import take_control
 
 TEXT: Any = {"name": "a.txt", "mimeType": "text/plain", "buffer": b"content"}
 FILES: dict[str, Any] = {
@@ -186,7 +187,7 @@ def test_in_control_a_file_goes_to_the_place_it_is_dropped_on(
     room.files = {**FILES, "user_upload": True}
     page = browser.open(room.url)
     sign_in(page)
-    page.get_by_role("button", name="Take control").click()
+    take_control(page)
     box = page.locator("#video").bounding_box()
     assert box is not None
     drag(page, "a.txt", int(box["x"] + box["width"] / 2), int(box["y"] + box["height"] / 2))

@@ -81,6 +81,27 @@ def test_a_visit_from_signing_in_to_signing_out(browser: Browser, room: RoomServ
     expect(page.get_by_role("button", name="Sign in")).to_be_visible()
 
 
+LATE_CHANNEL = """() => {
+  const {get, set} = Object.getOwnPropertyDescriptor(RTCPeerConnection.prototype, 'ondatachannel');
+  Object.defineProperty(RTCPeerConnection.prototype, 'ondatachannel', {get, set(listener) {
+    set.call(this, (event) => { window.openChannel = () => listener(event); });
+  }});
+}"""
+"""The page learns of its data channel when the test says so."""
+
+
+def test_what_is_typed_before_the_data_channel_opens_is_not_lost(browser: Browser, room: RoomServer) -> None:
+    page = browser.open(room.url)
+    page.evaluate(LATE_CHANNEL)
+    sign_in(page)
+    take_control(page)
+    page.wait_for_function("'openChannel' in window")
+    page.keyboard.type("abc")
+    assert inputs(room, KEY_DOWN) == []
+    page.evaluate("window.openChannel()")
+    wait_for_inputs(room, [e for key in b"abc" for e in ((KEY_DOWN, key), (KEY_UP, key))], KEY_DOWN, KEY_UP)
+
+
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
