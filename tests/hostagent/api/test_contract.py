@@ -179,8 +179,10 @@ async def test_a_ping_wakes(api: httpx.AsyncClient, echo: dict[str, object]) -> 
     await api.post("/instances/echo/start")
     body = {"name": "other", "command": [*COMMAND, "ping"], "auto_standby": POLICY}
     await api.post("/instances", json=body)
-    assert (await api.post("/instances/other/standby")).json()["state"] == "Standby"
-    assert (await api.post("/instances/other/ping")).status_code == 200
+    asleep = await api.post("/instances/other/standby")
+    assert asleep.json().get("state") == "Standby", asleep.text
+    pinged = await api.post("/instances/other/ping")
+    assert pinged.status_code == 200, pinged.text
     assert (await api.get("/instances/other")).json()["state"] == "Running"
     assert (await api.delete("/instances/other")).status_code == 204
     assert (await api.get("/instances/other")).status_code == 404
