@@ -140,9 +140,9 @@ class LoopedStream:
 class LivePackets:
     """The picture of a display, captured and encoded; `packet` is the latest as aiortc takes it."""
 
-    def __init__(self, display: str) -> None:
-        settings = CaptureSettings(video=VideoSettings(ids=("main",)))
-        self._capture = Capture(settings, XDisplay(display, None, None), None, CollectorRegistry())
+    def __init__(self, display: XDisplay, fps: int = FPS) -> None:
+        settings = CaptureSettings(video=VideoSettings(ids=("main",), fps=fps))
+        self._capture = Capture(settings, display, None, CollectorRegistry())
         self.stream = self._capture.videos["main"]
         self.packet: av.Packet[Stream] = av.Packet(b"")
 
@@ -351,10 +351,10 @@ class Stock:
 def make_backend(kind: str, display: str | None) -> Backend:
     """Return the server of that name."""
     if kind == "ours":
-        return Ours(LivePackets(display).stream if display else LoopedStream())
+        return Ours(LivePackets(XDisplay(display, None, None)).stream if display else LoopedStream())
     h264.PACKET_MAX = MAX_PAYLOAD  # payloads of the same size on all sides
     if kind == "pass_through":
-        stream = LivePackets(display) if display else LoopedStream()
+        stream = LivePackets(XDisplay(display, None, None)) if display else LoopedStream()
         return Stock(lambda: PacketTrack(stream))
     pictures()
     return Stock(PictureTrack)
