@@ -55,7 +55,12 @@ class LimitBody:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        declared = dict(scope["headers"]).get(b"content-length", b"0")
+        if not declared.isdigit() or int(declared) > self._limit:
+            await _too_large(send)
+            return
         received = 0
+        answering = False
 
         async def counted() -> Message:
             nonlocal received
@@ -63,11 +68,20 @@ class LimitBody:
             received += len(message.get("body", b""))
             return message if received <= self._limit else {"type": "http.disconnect"}
 
-        declared = dict(scope["headers"]).get(b"content-length", b"0")
-        if not declared.isdigit() or int(declared) > self._limit:
-            body = b'{"code":"too_large","message":"the body is longer than api.max_body"}'
-            headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
-            await send({"type": "http.response.start", "status": 413, "headers": headers})
-            await send({"type": "http.response.body", "body": body})
-            return
-        await self._app(scope, counted, send)
+        async def answered(message: Message) -> None:
+            # Whatever the routes make of a body that was cut short, the caller learns why it was.
+            nonlocal answering
+            if received <= self._limit:
+                await send(message)
+            elif not answering:
+                answering = True
+                await _too_large(send)
+
+        await self._app(scope, counted, answered)
+
+
+async def _too_large(send: Send) -> None:
+    body = b'{"code":"too_large","message":"the body is longer than api.max_body"}'
+    headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": 413, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

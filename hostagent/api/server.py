@@ -11,10 +11,13 @@ import uvicorn
 from fastapi import FastAPI
 
 from hostagent.api.app import LimitBody, RequireToken
+from hostagent.api.connections import BoundedHttp
 from hostagent.errors import HostError
 from hostagent.settings import ApiSettings
 
 _START_DEADLINE = 10.0
+MOST_CONNECTIONS = 512
+"""Connections to one listener; whoever comes beyond them is answered 503."""
 
 
 class ApiServer:
@@ -99,6 +102,8 @@ class _Server(uvicorn.Server):
 def _uvicorn(app: LimitBody | RequireToken) -> uvicorn.Server:
     config = uvicorn.Config(
         app,
+        http=BoundedHttp,
+        limit_concurrency=MOST_CONNECTIONS,
         log_config=None,
         access_log=False,
         lifespan="off",

@@ -1,6 +1,7 @@
 """The API, over its unix socket and its loopback port: hypeman's names, states, durations and errors."""
 
 import asyncio
+import contextlib
 import json
 import stat
 from collections.abc import AsyncIterator
@@ -9,6 +10,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from hostagent.api import connections
 from hostagent.app import HostAgent
 from tests.hostagent.agents import COMMAND, eventually_served, host_directory, running, settings_in
 from tests.hostagent.own_host import require_own_network
@@ -237,6 +239,26 @@ async def test_names_ports_and_unknown_ones(api: httpx.AsyncClient, echo: dict[s
         "/instances", content=b"x" * (2 << 20), headers={"content-type": "application/json"}
     )
     assert (long.status_code, long.json()["code"]) == (413, "too_large")
+
+    async def in_pieces() -> AsyncIterator[bytes]:
+        for _ in range(32):
+            yield b"x" * (1 << 16)
+
+    chunked = await api.post("/instances", content=in_pieces(), headers={"content-type": "application/json"})
+    assert (chunked.status_code, chunked.json()["code"]) == (413, "too_large")
+
+
+@pytest.mark.parametrize("drip", [b"", b"GET /instances HTTP/1.1\r\nHost:"])
+async def test_a_connection_that_asks_nothing_is_closed(
+    agent: HostAgent, monkeypatch: pytest.MonkeyPatch, drip: bytes
+) -> None:
+    monkeypatch.setattr(connections, "HEAD_TIMEOUT", 0.1)
+    reader, writer = await asyncio.open_connection("127.0.0.1", agent.server.port)
+    writer.write(drip)
+    async with asyncio.timeout(10):
+        with contextlib.suppress(ConnectionResetError):
+            assert await reader.read() == b""
+    writer.close()
 
 
 async def test_a_command_that_cannot_start_leaves_nothing(api: httpx.AsyncClient, agent: HostAgent) -> None:
