@@ -34,7 +34,8 @@ BANDWIDTH = 2_500_000
 
 _HEADER = struct.Struct("!H4xI")
 _buffer = ffi.new("char[]", 2048)
-_view = memoryview(ffi.buffer(_buffer)).cast("B")
+buffer = memoryview(ffi.buffer(_buffer)).cast("B")
+"""Where a datagram is while it is looked at."""
 _length = ffi.new("int *")
 
 
@@ -124,20 +125,24 @@ class LightViewer:
         """Take everything that has arrived."""
         while True:
             try:
-                size = self.socket.recv_into(_view)
+                size = self.socket.recv_into(buffer)
             except (BlockingIOError, ConnectionRefusedError):
                 return
-            first = _view[0]
-            if first >= 128:
-                self._media(size)
-                continue
-            data = bytes(_view[:size])
-            if first >= 20:
-                self._ssl.bio_write(data)
-                if not self.connected:
-                    self._shake_hands()
-            else:
-                self._stun(data)
+            self.take(size)
+
+    def take(self, size: int) -> None:
+        """Take one datagram, which is in `buffer`."""
+        first = buffer[0]
+        if first >= 128:
+            self._media(size)
+            return
+        data = bytes(buffer[:size])
+        if first >= 20:
+            self._ssl.bio_write(data)
+            if not self.connected:
+                self._shake_hands()
+        else:
+            self._stun(data)
 
     def close(self) -> None:
         """Leave without a word."""
@@ -145,7 +150,7 @@ class LightViewer:
 
     def _media(self, size: int) -> None:
         """Decrypt in place, without pylibsrtp's copies: 200 viewers have 68,000 packets a second."""
-        if self._receiver is None or 192 <= _view[1] <= 223:  # RTCP
+        if self._receiver is None or 192 <= buffer[1] <= 223:  # RTCP
             return
         _length[0] = size
         if lib.srtp_unprotect(self._receiver._srtp[0], _buffer, _length):
@@ -153,8 +158,8 @@ class LightViewer:
             return
         self.packets += 1
         self.bytes += size
-        self.frames += _view[1] >> 7
-        sequence, self._media_ssrc = _HEADER.unpack_from(_view, 2)
+        self.frames += buffer[1] >> 7
+        sequence, self._media_ssrc = _HEADER.unpack_from(buffer, 2)
         gap = 0 if self._expected is None else (sequence - self._expected) & 0xFFFF
         if gap < 1 << 15:
             self.lost += gap

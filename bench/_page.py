@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import random
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import xcffib
+import xcffib.shm
 import xcffib.xproto
 
+from streamserver.capture.shared_memory import SharedMemory
+from streamserver.capture.yuv import BYTES_PER_PIXEL
 from streamserver.desktop.x11 import XDisplay
 
 _FONT = "fixed"  # built into the X server
@@ -87,6 +92,27 @@ class Page:
         """Show another part of the mosaic: motion that no encoder foresees, so that it takes all it may."""
         x, y = random.randrange(_MARGIN), random.randrange(_MARGIN)
         self._core.CopyArea(self._mosaic, self._root, self._gc, x, y, 0, 0, self.width, self.height)
+        self._connection.flush()
+
+    def store(self, pixels: bytes) -> int:
+        """Bring a picture of the screen's size (BGRX) to the X server; return its pixmap."""
+        core, pixmap = self._core, self._connection.generate_id()
+        core.CreatePixmap(self._screen.root_depth, pixmap, self._root, self.width, self.height)
+        size = self.width * self.height * BYTES_PER_PIXEL
+        with closing(SharedMemory(size)) as memory:
+            ctypes.memmove(memory.address, pixels, size)
+            shm, segment = self._connection(xcffib.shm.key), self._connection.generate_id()
+            shm.AttachChecked(segment, memory.id, True).check()
+            shm.PutImageChecked(
+                pixmap, self._gc, self.width, self.height, 0, 0, self.width, self.height, 0, 0,
+                self._screen.root_depth, xcffib.xproto.ImageFormat.ZPixmap, False, segment, 0,
+            ).check()  # fmt: skip
+            shm.DetachChecked(segment).check()
+        return int(pixmap)
+
+    def show(self, pixmap: int) -> None:
+        """Show a stored picture."""
+        self._core.CopyArea(pixmap, self._root, self._gc, 0, 0, 0, 0, self.width, self.height)
         self._connection.flush()
 
     def server_seconds(self) -> float:

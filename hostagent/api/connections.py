@@ -6,7 +6,7 @@ from typing import Any
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_TIMEOUT = 10.0
-"""Seconds from connecting to the end of the first request's head; later ones have as long from their first byte."""
+"""Seconds from connecting to the end of the first request's head; later ones from their first byte."""
 
 
 class BoundedHttp(H11Protocol):

@@ -47,6 +47,9 @@ trip say nothing about what the link could take.
 SETTLE = 1.5
 """Seconds after a change in which old queues drain and old reports come: they are no reason for another."""
 
+TRIAL_SETTLE = 0.3
+"""The same after a change to a better quality, which followed quiet seconds: what is bad now is its doing."""
+
 UPGRADE_AFTER = (3.0, 4.0, 5.0, 5.0, 5.0, 15.0, 30.0)
 """Quiet seconds before the next better quality is tried: the n-th time after n failures in a row.
 
@@ -79,7 +82,8 @@ _LEAST_RTT_FOR = 30.0
 class Observation:
     """What is known about a viewer's picture at some moment. Counts are since the start.
 
-    `octets`, `packets`: sent. `asked_again`: packets the viewer asked for again. `reports`: receiver reports
+    `octets`, `packets`: sent. `asked_again`: packets the viewer asked for again. `overflows`: how often so much
+    waited to be sent that it was given up. `reports`: receiver reports
     that came; of the last one `fraction_lost` (0 to 1) and `round_trip` (seconds, None: not known). `remb`:
     the receiver's estimate, bit/s; 0: none.
     """
@@ -91,6 +95,7 @@ class Observation:
     fraction_lost: float = 0.0
     round_trip: float | None = None
     remb: int = 0
+    overflows: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +124,9 @@ class RungChooser:
         self._loss = 0.0
         self._late_in_a_row = 0
         self._queue = 0.0
+        self._overflows = 0
+        self._overflowed = False
+        self._settle = SETTLE
         self._failures = [0] * len(self._bitrates)
         self._upgraded_at = float("-inf")
         self._changed_at = float("-inf")
@@ -143,13 +151,13 @@ class RungChooser:
             self._paused_until = None
             self._move(self._rung, now)
         self._take(now, seen)
-        if now - self._changed_at >= SETTLE:
+        if self._overflowed or now - self._changed_at >= self._settle:
             trouble = self._trouble(now, seen)
             if trouble:
                 self._troubled(now, seen)
             elif self._rung > 0 and now - self._troubled_at >= self._patience():
                 self._upgraded_at = now
-                self._move(self._rung - 1, now)
+                self._move(self._rung - 1, now, TRIAL_SETTLE)
             if not trouble and now - self._troubled_at > SEVERE_FOR:
                 self._severe_since = None
                 self._pauses = 0
@@ -164,6 +172,8 @@ class RungChooser:
 
     def _take(self, now: float, seen: Observation) -> None:
         self._sent.append((now, seen))
+        self._overflowed = seen.overflows > self._overflows
+        self._overflows = seen.overflows
         while len(self._sent) > 2 and now - self._sent[1][0] >= LONGEST_WINDOW:
             self._sent.popleft()
         if seen.remb and (not self._rembs or self._rembs[-1][1] != seen.remb):
@@ -174,7 +184,7 @@ class RungChooser:
             return
         self._reports = seen.reports
         packets, self._packets_reported = seen.packets - self._packets_reported, seen.packets
-        if now - self._changed_at >= SETTLE:
+        if now - self._changed_at >= self._settle:
             # a report about few packets weighs little: one of ten lost is no tenth
             self._loss += (seen.fraction_lost - self._loss) * min(packets / 100, 0.7)
         if seen.round_trip is not None:
@@ -213,7 +223,7 @@ class RungChooser:
 
     def _trouble(self, now: float, seen: Observation) -> bool:
         """Whether the link is full."""
-        if self._loss > LOSSY or self._asked_again() > ASKED_AGAIN:
+        if self._overflowed or self._loss > LOSSY or self._asked_again() > ASKED_AGAIN:
             return True
         rate = self._rate()
         if rate < NEAR * self._bitrates[self._rung]:
@@ -266,9 +276,10 @@ class RungChooser:
         failures = self._failures[self._rung - 1]
         return UPGRADE_AFTER[min(failures, len(UPGRADE_AFTER) - 1)]
 
-    def _move(self, rung: int, now: float) -> None:
-        """Change over, and judge by what happens from now on."""
+    def _move(self, rung: int, now: float, settle: float = SETTLE) -> None:
+        """Change over, and judge by what happens from now on, after `settle` seconds."""
         self._rung = rung
+        self._settle = settle
         self._changed_at = self._troubled_at = now
         self._loss = 0.0
         self._late_in_a_row = 0

@@ -22,6 +22,9 @@ log = get_logger("webrtc")
 PACE_INTERVAL = 0.002
 """Seconds from one burst of a large frame to the next: 75 Mbit/s per viewer."""
 
+TURN = 0.001
+"""Seconds for which senders hold the event loop; then everything else has its turn, and they go on."""
+
 REPORT_INTERVALS = (0.5, 1.5)
 """Seconds between a sender's reports, drawn anew each time (RFC 3550 §6.2)."""
 
@@ -43,11 +46,18 @@ class Waiting(Protocol):
 
 
 class FanOut:
-    """Packets of frames, made once for all viewers, and the timers of all senders. On the event loop only."""
+    """Packets of frames, made once for all viewers, and whose turn it is to send. On the event loop only.
 
-    def __init__(self) -> None:
+    However many viewers a frame has, the loop is held for about `turn` seconds at a time: input, checks and
+    requests are looked after in between.
+    """
+
+    def __init__(self, *, turn: float = TURN) -> None:
+        self._turn = turn
         self._frames: OrderedDict[int, tuple[EncodedFrame, dict[Layout, list[Chunk]]]] = OrderedDict()
+        self._ready: OrderedDict[Waiting, None] = OrderedDict()
         self._waiting: dict[Waiting, None] = {}
+        self._turn_ends: float | None = None
         self._pacer: asyncio.TimerHandle | None = None
         self._due: list[tuple[float, int, Waiting]] = []
         self._order = itertools.count()
@@ -68,9 +78,20 @@ class FanOut:
             chunks = known[1][layout] = lay_out(payloads, layout, marked=video)
         return chunks
 
+    def send(self, sender: Waiting) -> None:
+        """Let the sender flush, at once or when it is its turn, and then every `PACE_INTERVAL` until nothing
+        waits.
+        """
+        if self._closed:
+            return
+        if self._ready or not self._has_time():
+            self._ready[sender] = None
+        elif not sender.flush():
+            self.pace(sender)
+
     def pace(self, sender: Waiting) -> None:
         """Let the sender flush every `PACE_INTERVAL` until nothing waits."""
-        if self._closed:
+        if self._closed or sender in self._ready:
             return
         self._waiting[sender] = None
         if self._pacer is None:
@@ -82,6 +103,7 @@ class FanOut:
 
     def forget(self, sender: Waiting) -> None:
         """Let it flush no more."""
+        self._ready.pop(sender, None)
         self._waiting.pop(sender, None)
 
     def close(self) -> None:
@@ -90,18 +112,38 @@ class FanOut:
         for timer in (self._pacer, self._reporter):
             if timer is not None:
                 timer.cancel()
+        self._ready.clear()
         self._waiting.clear()
         self._due.clear()
         self._frames.clear()
 
+    def _has_time(self) -> bool:
+        """Whether this turn of the event loop is not over for senders; the next begins as soon as it can."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        if self._turn_ends is None:
+            self._turn_ends = now + self._turn
+            loop.call_soon(self._begin_turn)
+        return now < self._turn_ends
+
+    def _begin_turn(self) -> None:
+        self._turn_ends = None
+        self._work()
+
+    def _work(self) -> None:
+        """Flush those whose turn it is, one at least, as far as there is time."""
+        while self._ready:
+            sender, _ = self._ready.popitem(last=False)
+            if not _guarded(sender.flush, otherwise=True):
+                self.pace(sender)
+            if not self._has_time():
+                return
+
     def _flush(self) -> None:
         self._pacer = None
-        for sender in tuple(self._waiting):
-            # one that went away meanwhile is not flushed; one that waits on is asked again
-            if sender in self._waiting and _guarded(sender.flush, otherwise=True):
-                self._waiting.pop(sender, None)
-        if self._waiting:
-            self._pacer = asyncio.get_running_loop().call_later(PACE_INTERVAL, self._flush)
+        self._ready.update(self._waiting)
+        self._waiting.clear()
+        self._work()
 
     def _schedule(self, sender: Waiting, delay: float) -> None:
         if self._closed:
@@ -124,6 +166,8 @@ class FanOut:
             _, _, sender = heapq.heappop(self._due)
             if _guarded(sender.report, otherwise=False):
                 again.append(sender)
+            if not self._has_time():
+                break
         for sender in again:
             spread = random.uniform(*REPORT_INTERVALS)  # noqa: S311 no secret
             heapq.heappush(self._due, (now + spread, next(self._order), sender))

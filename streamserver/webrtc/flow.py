@@ -56,8 +56,16 @@ class Flow:
         """Whether it listens to its stream."""
         return self._place is not None
 
-    def set_stream(self, stream: MediaStream | None) -> None:
-        """Change to another stream; its first frame is a key frame. Until that comes the old one goes on."""
+    @property
+    def changing(self) -> bool:
+        """Whether the chosen stream's first key frame is still to come."""
+        return self._next_place is not None
+
+    def set_stream(self, stream: MediaStream | None, *, at_once: bool = False) -> None:
+        """Change to another stream; its first frame is a key frame.
+
+        Until that comes the old one goes on; with `at_once` nothing is delivered: the way is full as it is.
+        """
         if stream is self._stream:
             return
         self._stream = stream
@@ -68,7 +76,12 @@ class Flow:
             self._unsubscribe()
             self._update()
         elif stream is not self._place.stream:
+            if at_once:
+                self._sink.discard()
+                self._place.waiting = True
             self._next_place = _Place(stream, self._take_next, waiting=True)
+        elif self._place.waiting:
+            self.request_keyframe()
 
     def set_started(self) -> None:
         """Note that there is a sender, which knows what was negotiated."""
@@ -106,10 +119,11 @@ class Flow:
             self._place.stream.request_keyframe()
 
     def skip_to_keyframe(self) -> None:
-        """Deliver nothing before the next key frame, and ask for it."""
+        """Deliver nothing before the next key frame, and ask for it, unless one of another stream is to come."""
         if self._place is not None:
             self._place.waiting = True
-        self.request_keyframe()
+        if self._next_place is None:
+            self.request_keyframe()
 
     def stop(self) -> None:
         """End it for good."""
@@ -133,7 +147,7 @@ class Flow:
 
     def _take(self, place: _Place, frame: EncodedFrame) -> None:
         if place.waiting:
-            if not frame.keyframe:
+            if not frame.keyframe or self._next_place is not None:
                 self.dropped += 1
                 return
             place.waiting = False

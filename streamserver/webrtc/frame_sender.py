@@ -100,6 +100,7 @@ class FrameSender:
         self.playout_delay_id: int | None = None
         self.frames = 0
         self.dropped = 0
+        self.overflows = 0
         self.resent = 0
         self._connection = connection
         self._fan_out = fan_out
@@ -157,6 +158,7 @@ class FrameSender:
             reports.fraction_lost,
             reports.round_trip,
             reports.bitrate,
+            self.overflows,
         )
 
     def _act_on(self, packet: AnyRtcpPacket) -> None:
@@ -187,14 +189,17 @@ class FrameSender:
         self.frames += 1
         first, self._latest = self._latest is None, frame
         self._queue.append(_Queued(chunks, (frame.rtp_time + self._offset) & 0xFFFFFFFF))
-        if len(self._queue) > 1 or not self.flush():
+        if len(self._queue) > 1:
             self._fan_out.pace(self)
+        else:
+            self._fan_out.send(self)
         if first:
             self._fan_out.report_soon(self)
 
     def discard(self) -> None:
-        """Forget what waits."""
+        """Forget what waits, and what was sent: a key frame comes next, so nobody needs that again."""
         self._queue.clear()
+        self._history.clear()
         self._fan_out.forget(self)
 
     # What the timers call.
@@ -313,8 +318,11 @@ class FrameSender:
             self.dropped += 1
             return True
         self.dropped += len(self._queue)
+        self.overflows += 1
         self.discard()
-        if frame.keyframe:
+        if self.reported is not None:
+            self.reported()
+        if frame.keyframe and not self.flow.changing:
             return True
         self.dropped += 1
         self.flow.skip_to_keyframe()

@@ -40,6 +40,7 @@ class VideoQuality:
         self._changed = changed
         self._sender: FrameSender | None = None
         self._looked_at = float("-inf")
+        self._overflows = 0
         self.video_id = self._select(request.selector)
         self._auto = follows_network and (request.selector is None if request.auto is None else request.auto)
         self._chooser = self._new_chooser()
@@ -91,16 +92,19 @@ class VideoQuality:
         now = time.monotonic()
         sender = self._flow_sender
         flow = sender.flow
-        if not self._auto or now - self._looked_at < LEAST_INTERVAL or not (flow.flowing or flow.held):
+        if not self._auto or not (flow.flowing or flow.held):
             return
-        self._looked_at = now
+        if now - self._looked_at < LEAST_INTERVAL and sender.overflows == self._overflows:
+            return
+        self._looked_at, self._overflows = now, sender.overflows
         decision = self._chooser.update(now, sender.observe())
         sender.pacer.rate = decision.pace
         held = decision.rung is None
         chosen = self.video_id if decision.rung is None else self._capture.video_ids[decision.rung]
         if chosen == self.video_id and held == flow.held:  # nearly always
             return
-        self._put_on(chosen)
+        videos = self._capture.videos
+        self._put_on(chosen, at_once=videos[chosen].bitrate < videos[self.video_id].bitrate)
         flow.set_held(held)
         self._changed(self.status)
 
@@ -120,9 +124,9 @@ class VideoQuality:
         bitrates = [videos[name].bitrate for name in self._capture.video_ids]
         return RungChooser(bitrates, self._place or 0)
 
-    def _put_on(self, name: str) -> None:
+    def _put_on(self, name: str, *, at_once: bool = False) -> None:
         self.video_id = name
-        self._flow_sender.flow.set_stream(self._capture.videos[name])
+        self._flow_sender.flow.set_stream(self._capture.videos[name], at_once=at_once)
 
     def _select(self, selector: VideoSelector | None) -> str:
         videos = self._capture.videos

@@ -9,6 +9,7 @@ from functools import cache
 import numpy as np
 
 from streamserver.capture.frames import VIDEO_CLOCK_RATE, EncodedFrame
+from streamserver.capture.rung_encoder import MODEST_ALLOWANCE
 from streamserver.capture.schedule import KEYFRAME_INTERVAL
 from streamserver.capture.x264 import EncodedPicture, H264Encoder
 from tests.webrtc.room import HandStream
@@ -37,12 +38,16 @@ class MovingVideo(HandStream):
 
     async def run(self) -> None:
         """Encode until cancelled, in a thread: the loop has viewers to serve."""
-        number, due, last_keyframe = 0, time.monotonic(), 0.0
+        number, due, last_keyframe, running = 0, time.monotonic(), 0.0, True
         while True:
             due = max(due + 1 / self._rate, time.monotonic() - 0.1)
             await asyncio.sleep(max(0.0, due - time.monotonic()))
             if not self.places:
+                running = False
                 continue
+            if not running:  # as capture does: for those who come from another quality
+                self._encoder.restart(MODEST_ALLOWANCE)
+                running = True
             number += 1
             now = time.monotonic()
             keyframe = self.wants_keyframe and now - last_keyframe > KEYFRAME_INTERVAL

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import math
 import struct
 import time
 from collections.abc import AsyncIterator
@@ -119,7 +121,7 @@ class Viewer:
 
 @pytest.fixture
 async def fan_out() -> AsyncIterator[FanOut]:
-    shared = FanOut()
+    shared = FanOut(turn=math.inf)  # everything leaves in the call that brings it
     yield shared
     shared.close()
 
@@ -410,3 +412,36 @@ async def test_one_sender_s_defect_does_not_stop_the_others(fan_out: FanOut) -> 
     object.__setattr__(broken.wire, "send_segments", fail)
     await until(lambda: not good.sender._queue, within=5, what="the other's frame leaves")
     await until(lambda: broken.sender not in fan_out._waiting, within=5, what="it is given up")
+
+
+async def test_many_viewers_hold_the_event_loop_for_one_send_at_a_time_and_nobody_is_forgotten() -> None:
+    fan_out = FanOut(turn=0.0)
+    viewers = [Viewer(fan_out) for _ in range(20)]
+    sent_between = []
+
+    def look() -> None:
+        sent_between.append(sum(bool(viewer.wire.sends) for viewer in viewers))
+        if sent_between[-1] < len(viewers):
+            asyncio.get_running_loop().call_soon(look)
+
+    look()
+    pictures = [frame(0, keyframe=True, size=2 * MAX_SEGMENTS * MAX_PAYLOAD), frame(1)]
+    for picture in pictures:
+        for viewer in viewers:
+            viewer.stream.deliver(picture)
+    await until(lambda: not any(viewer.sender._queue for viewer in viewers), within=5, what="all is sent")
+    assert max(after - before for before, after in itertools.pairwise(sent_between)) <= 2
+    for viewer in viewers:
+        assert numbers(viewer.rtp())[-1] == 1
+    fan_out.close()
+
+
+async def test_who_leaves_before_its_turn_is_sent_nothing() -> None:
+    fan_out = FanOut(turn=0.0)
+    viewers = [Viewer(fan_out) for _ in range(3)]
+    for viewer in viewers:
+        viewer.stream.deliver(frame(0, keyframe=True))
+    viewers[1].sender.flow.set_paused(True)
+    await until(lambda: bool(viewers[2].wire.sends), within=5, what="the last one's turn")
+    assert [len(viewer.rtp()) for viewer in viewers] == [1, 0, 1]
+    fan_out.close()
