@@ -4,6 +4,7 @@
  */
 
 import { element } from "./element.js";
+import { Reception } from "./reception.js";
 
 /** @typedef {import("./room.js").Room} Room */
 /** @typedef {import("./types.js").SessionData} SessionData */
@@ -24,6 +25,7 @@ export class People {
   #toggle = element("people-toggle", HTMLButtonElement);
   #count = element("people-count", HTMLElement);
   #list = element("people-list", HTMLUListElement);
+  #reception = new Reception();
   /** What is drawn: the same is not drawn again, so that nothing moves under a finger. */
   #drawn = "";
   /** Ids whose further actions are unfolded. */
@@ -72,7 +74,7 @@ export class People {
     const first = this.#control(room, session);
     if (first !== null) row.append(button(first));
     const more = this.#more(room, session);
-    if (more.length > 0) row.append(this.#folded(room.name(session.id), session.id, more));
+    if (more.length > 0) row.append(this.#folded(room.name(session.id), session, more));
     return row;
   }
 
@@ -115,14 +117,26 @@ export class People {
 
   /**
    * @param {string} name
-   * @param {string} id
+   * @param {SessionData} session
    * @param {Action[]} actions
    */
-  #folded(name, id, actions) {
+  #folded(name, session, actions) {
+    const { id } = session;
     const details = document.createElement("details");
     details.className = "more";
     details.open = this.#unfolded.has(id);
-    details.addEventListener("toggle", () => (details.open ? this.#unfolded.add(id) : this.#unfolded.delete(id)));
+    const reception = document.createElement("p");
+    reception.className = "quiet reception";
+    details.addEventListener("toggle", () => {
+      if (details.open) {
+        this.#unfolded.add(id);
+        if (session.state.is_watching) this.#reception.tell(id, reception);
+        else reception.textContent = "No picture is sent.";
+      } else {
+        this.#unfolded.delete(id);
+        this.#reception.leave(id);
+      }
+    });
     const summary = document.createElement("summary");
     summary.className = "button small icon-only";
     summary.textContent = "⋯";
@@ -131,7 +145,7 @@ export class People {
     summary.setAttribute("aria-label", `More about ${name}`);
     const group = document.createElement("div");
     group.className = "more-actions";
-    group.append(...actions.map(button));
+    group.append(reception, ...actions.map(button));
     details.append(summary, group);
     return details;
   }

@@ -131,6 +131,13 @@ class RoomServer:
         }
         """What admins are told about the gate; None: there is no gate."""
         self.evidence_asked = 0
+        self.media: Json = {
+            "video": "720p",
+            "paused": False,
+            "bitrate": 2_500_000,
+            "fraction_lost": 0.012,
+            "round_trip": 0.043,
+        }
         self.health_asked = 0
         self.files: Json | None = None
         """What `filetransfer/update` tells; None: there is no file transfer."""
@@ -236,6 +243,7 @@ class RoomServer:
             Route("/api/scaletozero", self._evidence),
             Route("/api/room/settings", self._settings, methods=["POST"]),
             Route("/api/members/{member}", self._member, methods=["POST"]),
+            Route("/api/sessions/{session}/media", self._media),
             Route("/api/sessions/{rest:path}", self._administer, methods=["POST", "DELETE"]),
             Route("/api/room/broadcast/{action}", self._broadcast, methods=["POST"]),
             Route("/api/room/clipboard", self._administer, methods=["POST"]),
@@ -285,6 +293,12 @@ class RoomServer:
         assert self.sessions[session]["profile"]["is_admin"], "only an admin's page asks"
         self.evidence_asked += 1
         return JSONResponse(self.evidence, 404 if self.evidence is None else 200)
+
+    async def _media(self, request: Request) -> Response:
+        session = self._who(request)
+        assert session is not None
+        assert self.sessions[session]["profile"]["is_admin"], "only an admin's page asks"
+        return JSONResponse(self.media)
 
     async def _health(self, request: Request) -> Response:
         session = self._who(request)

@@ -241,6 +241,20 @@ def test_an_administrator_mutes_disconnects_and_signs_out(browser: Browser, room
     ]
 
 
+def test_an_administrator_sees_how_others_receive(browser: Browser, room: RoomServer) -> None:
+    page = browser.open(room.url)
+    sign_in(page, "admin")
+    bob = room.add_person("Bob")
+    show(page, "People")
+    page.get_by_label("More about Bob").click()
+    told = page.locator("#people-list li", has_text="Bob").locator(".reception")
+    expect(told).to_have_text("Picture 720p: 2.5 Mbit/s, 1.2 % lost, 43 ms there and back")
+    room.media = {**room.media, "paused": True}
+    expect(told).to_have_text("Picture 720p: paused, the network cannot carry it.")
+    room.tell_all("session/state", {"id": bob, "is_connected": True, "is_watching": False})
+    expect(told).to_have_text("No picture is sent.")
+
+
 def test_the_rules_of_the_room_are_set_by_administrators_alone(browser: Browser, room: RoomServer) -> None:
     page = browser.open(room.url)
     mine = sign_in(page, "admin")
