@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
-import subprocess
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -30,6 +29,7 @@ from streamserver.webrtc.signaling import AudioRequest, VideoRequest
 from tests.network import Namespace
 from tests.waiting import until
 from tests.webrtc.browser import look, open_page, watch
+from tests.webrtc.masquerade import INSIDE, masquerade
 from tests.webrtc.room import Viewer, open_room, peer_of
 
 HERE = [ip_address("127.0.0.1")]
@@ -213,32 +213,9 @@ async def stun_server(host: Namespace) -> AsyncIterator[tuple[str, Counter[str]]
         sock.close()
 
 
-INSIDE = "10.99.77.1"
-"""The server's only address, which nobody outside has a way to."""
-
-
-@contextmanager
-def nat(host: Namespace) -> Iterator[None]:
-    """Let nothing that comes from `INSIDE` be seen under another address than the gateway's, and nothing in
-    that was not asked for: the kernel's own translation.
-    """
-    table = f"nat_{host.name.replace('-', '_')}"
-    subprocess.run(["ip", "addr", "add", f"{INSIDE}/32", "dev", "lo"], check=True)
-    try:
-        rules = (
-            f"add table ip {table}; add chain ip {table} out {{ type nat hook postrouting priority 100; }}; "
-        )
-        rules += f"add rule ip {table} out ip saddr {INSIDE} masquerade"
-        subprocess.run(["nft", rules], check=True)
-        yield
-    finally:
-        subprocess.run(["nft", f"delete table ip {table}"], check=False, capture_output=True)
-        subprocess.run(["ip", "addr", "del", f"{INSIDE}/32", "dev", "lo"], check=True)
-
-
 async def test_a_browser_finds_a_server_behind_a_nat(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(full_ice, "interface_addresses", lambda: [ip_address(INSIDE)])
-    with Namespace() as host, nat(host):
+    with Namespace() as host, masquerade(host):
         async with stun_server(host) as (url, asked):
             servers = {"frontend": [{"urls": [url]}], "backend": [{"urls": [url]}]}
             async with (
