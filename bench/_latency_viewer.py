@@ -54,7 +54,7 @@ MEASURE = """async ({count, key}) => {
         const at = performance.now();
         video.requestVideoFrameCallback(shown);
         if (waiting === null || look() === waiting.before) return;  // looking costs: only while it matters
-        waiting.resolve({at, received: frame.receiveTime, decoding: 1000 * (frame.processingDuration || 0)});
+        waiting.resolve({at, received: frame.receiveTime});
         waiting = null;
     };
     video.requestVideoFrameCallback(shown);
@@ -79,23 +79,22 @@ WARM_UP = 5
 
 @dataclass(frozen=True, slots=True)
 class Press:
-    """One key press, in ms of the page's clock; `received` is the last packet's, `seen` None: not within 3 s.
+    """One key press, in ms of the page's clock, which began at `origin`, ms since 1970.
 
-    `decoding`: from the frame's arrival out of the jitter buffer until it was decoded, ms.
+    `received`: the frame with the pixel came; `seen`: it was shown, None: not within 3 s.
     """
 
     origin: float
     pressed: float
-    seen: float | None = None
-    received: float | None = None
-    decoding: float | None = None
+    received: float
+    seen: float | None
 
 
 async def measure(tab: Tab, key: str, count: int) -> list[Press]:
     """Press keys by `key`, a function of the page that takes whether to press or release."""
     found = await tab.evaluate(MEASURE, {"count": count + WARM_UP, "key": key})
     return [
-        Press(one["origin"], one["pressed"], one.get("at"), one.get("received"), one.get("decoding"))
+        Press(one["origin"], one["pressed"], one.get("received", 0.0), one.get("at"))
         for one in found[WARM_UP:]
     ]
 

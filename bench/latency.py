@@ -1,4 +1,11 @@
-"""From a key press to the pixel that it changes, as a viewer's Chromium sees it."""
+"""From a key press to the pixel that it changes, as a viewer's real headless Chromium sees it, at 60 fps.
+
+A window on the server's screen changes the colour of a patch with each key. The viewer's page presses keys at
+random moments and looks at one pixel of each frame that is shown (requestVideoFrameCallback). Sides, all on
+the same screen: `ours` (the real server and its page); `packets`, stock aiortc, which is given the packets of
+our capture; `pictures`, stock aiortc with its own encoder, given the newest picture 60 times a second; and
+`selkies`. Rounds interleaved, each with a new browser. With --steps: ours alone, and where its time goes.
+"""
 
 from __future__ import annotations
 
@@ -7,42 +14,58 @@ import ctypes
 import dataclasses
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import click
 
+from bench import _latency_selkies
+from bench._latency_steps import TRACE, steps
 from bench._latency_viewer import Press, Stock, measure, watch_ours, watch_stock
+from bench.fanout import calibration
 from streamserver.desktop.account import lookup
 from streamserver.desktop.x11 import XDisplay
 from tests.e2e.running_server import RunningServer, running_server
 from tests.e2e.viewer import person
 from tests.network import CLONE_NEWNET
 
-FPS = 60
-TRACE = "CATNAP_BENCH_TRACE"
+FPS, BITRATE = 60, 2500
+CLONE_NEWNS = 0x00020000
+OURS, PACKETS, PICTURES, SELKIES = "ours", "packets", "pictures", "selkies"
+SETTINGS = {
+    "desktop": {"screen": f"1280x720@{FPS}"},
+    "capture": {"video": {"fps": FPS, "bitrate": BITRATE}},
+    "webrtc": {"nat1to1": ["127.0.0.1"]},
+}
 
 
-def leave_the_machines_network() -> None:
-    """Move to a network of our own: loopback, and an interface with an address."""
+def be_alone() -> None:
+    """Move to a network of our own: loopback, and an interface with an address, which Selkies wants.
+
+    An X server does not see which displays those of other networks have, so its socket is out of their reach.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(CLONE_NEWNET):
-        raise SystemExit(
-            f"cannot make a network namespace ({os.strerror(ctypes.get_errno())}): run it as root"
-        )
+    if libc.unshare(CLONE_NEWNET | CLONE_NEWNS):
+        reason = os.strerror(ctypes.get_errno())
+        raise SystemExit(f"cannot make namespaces, run it as root: {reason}")
     for command in (
-        "link set lo up",
-        "link add cable type veth peer name nowhere",
-        "addr add 10.9.8.1/24 dev cable",
-        "link set nowhere up",
-        "link set cable up",
-        "route add default via 10.9.8.2 dev cable",
+        "mount --make-rprivate /",
+        "mkdir -p -m 1777 /tmp/.X11-unix",
+        "mount -t tmpfs -o mode=1777 sockets /tmp/.X11-unix",
+        "ip link set lo up",
+        "ip link add cable type veth peer name nowhere",
+        "ip addr add 10.9.8.1/24 dev cable",
+        "ip link set nowhere up",
+        "ip link set cable up",
+        "ip route add default via 10.9.8.2 dev cable",
     ):
-        subprocess.run(["ip", *command.split()], check=True)
+        subprocess.run(command.split(), check=True)
 
 
 @contextmanager
@@ -65,69 +88,107 @@ def window(display: XDisplay) -> Iterator[None]:
         process.wait()
 
 
+@contextmanager
+def screen(launcher: Sequence[str] = ()) -> Iterator[tuple[RunningServer, XDisplay]]:
+    """Run our server, whose screen all sides show."""
+    with running_server(launcher, **SETTINGS) as server:
+        display = dataclasses.replace(server.display, owner=lookup("catnap"))
+        with window(display):
+            yield server, display
+
+
 async def press_at(side: str, server: RunningServer, display: XDisplay, count: int) -> list[Press]:
     """Watch one side in a fresh browser and press keys."""
     async with person() as tab:
-        if side == "ours":
+        if side == OURS:
             return await measure(tab, await watch_ours(tab, server), count)
+        if side == SELKIES:
+            with _latency_selkies.selkies(display, FPS, BITRATE) as address:
+                return await measure(tab, await _latency_selkies.watch(tab, address), count)
         with Stock(side, display) as stock:
             return await measure(tab, await watch_stock(tab, stock), count)
 
 
-def figures(presses: Sequence[Press]) -> dict[str, float]:
-    """Return what is known of some presses, ms; those that nobody saw count as endless."""
+def figures(presses: Sequence[Press]) -> dict[str, float | None]:
+    """Return what is known of some presses, ms; those whose pixel nobody saw count as endless (null)."""
     times = sorted(one.seen - one.pressed if one.seen is not None else float("inf") for one in presses)
     result = {
-        "n": len(times),
+        "presses": len(times),
         "median": statistics.median(times),
         "p95": times[min(len(times) - 1, int(len(times) * 0.95))],
         "least": times[0],
     }
-    arrived = [one for one in presses if one.received is not None and one.seen is not None]
-    if arrived:
-        result["until_received"] = statistics.median(one.received - one.pressed for one in arrived)  # type: ignore[operator]
-        result["decoding"] = statistics.median(one.decoding or 0 for one in arrived)
-        result["until_shown"] = statistics.median(
-            one.seen - one.received - (one.decoding or 0)  # type: ignore[operator]
-            for one in arrived
-        )
-    return {name: round(value, 2) for name, value in result.items()}
+    frames = [
+        (one.received - one.pressed, one.seen - one.received) for one in presses if one.seen is not None
+    ]
+    if frames:
+        result["until_received"] = statistics.median(first for first, _ in frames)
+        result["received_until_shown"] = statistics.median(second for _, second in frames)
+    return {name: round(value, 2) if value < float("inf") else None for name, value in result.items()}
+
+
+def report(presses: dict[str, list[Press]]) -> None:
+    """Print medians of all rounds, and the ratio."""
+    whole = {side: figures(some) for side, some in presses.items() if some}
+    for side, result in whole.items():
+        click.echo(json.dumps({"side": side} | result))
+    medians = {side: result["median"] or float("inf") for side, result in whole.items()}
+    ours, p95 = medians[OURS], whole[OURS]["p95"] or float("inf")
+    ratios = {f"over_{side}": round(ours / median, 4) for side, median in medians.items() if side != OURS}
+    click.echo(json.dumps(ratios | {"p95_over_median": round(p95 / ours, 2), "aim": 2.0}))
+    click.echo(json.dumps({"load": os.getloadavg(), "cpus": os.cpu_count(), "calibration_ms": calibration()}))
+    click.echo(f"latency ratio {ours / medians[PICTURES]:.4f}")
 
 
 async def compare(rounds: int, count: int, sides: Sequence[str]) -> dict[str, list[Press]]:
     """Press keys on every side in turns."""
     found: dict[str, list[Press]] = {side: [] for side in sides}
-    changes = {
-        "desktop": {"screen": f"1280x720@{FPS}"},
-        "capture": {"video": {"fps": FPS}},
-        "webrtc": {"nat1to1": ["127.0.0.1"]},
-    }
-    launcher = (sys.executable, "-m", "bench._latency_trace") if os.environ.get(TRACE) else ()
-    with running_server(launcher, **changes) as server:
-        display = dataclasses.replace(server.display, owner=lookup("catnap"))
-        with window(display):
-            for number in range(rounds):
-                for side in sides:
+    with screen() as (server, display):
+        for number in range(rounds):
+            for side in tuple(found):
+                try:
                     presses = await press_at(side, server, display, count)
-                    found[side] += presses
-                    click.echo(json.dumps({"side": side, "round": number} | figures(presses)))
+                except _latency_selkies.NoSelkiesError as error:
+                    click.echo(json.dumps({SELKIES: None, "reason": str(error)}))
+                    del found[SELKIES]
+                    continue
+                found[side] += presses
+                click.echo(json.dumps({"side": side, "round": number} | figures(presses)))
     return found
+
+
+async def look_inside(rounds: int, count: int) -> None:
+    """Press keys on our side, and print what each step takes."""
+    with tempfile.TemporaryDirectory(prefix="catnap-bench-") as directory:
+        trace = Path(directory) / "trace"
+        os.environ[TRACE] = str(trace)
+        ahead = time.time() - time.monotonic()
+        with screen((sys.executable, "-m", "bench._latency_trace")) as (server, display):
+            presses = [press for _ in range(rounds) for press in await press_at(OURS, server, display, count)]
+        for step in steps(trace, presses, ahead):
+            click.echo(json.dumps(step))
+        click.echo(json.dumps({"side": OURS} | figures(presses)))
 
 
 @click.command(help=__doc__)
 @click.option("--rounds", default=3, show_default=True, help="Rounds, interleaved.")
-@click.option("--presses", default=30, show_default=True, help="Key presses of each side in each round.")
-@click.option("--sides", default="ours,packets,pictures", show_default=True, help="What to compare.")
-def main(rounds: int, presses: int, sides: str) -> None:
+@click.option("--presses", default=24, show_default=True, help="Key presses of each side in each round.")
+@click.option("--without-selkies", is_flag=True, help="Leave Selkies out.")
+@click.option("--steps", "inside", is_flag=True, help="Ours alone, step by step.")
+def main(rounds: int, presses: int, without_selkies: bool, inside: bool) -> None:
     """Measure, and print JSON lines and a ratio."""
-    leave_the_machines_network()
-    found = asyncio.run(compare(rounds, presses, sides.split(",")))
-    whole = {side: figures(some) for side, some in found.items()}
-    for side, result in whole.items():
-        click.echo(json.dumps({"side": side} | result))
-    click.echo(json.dumps({"load": os.getloadavg(), "cpus": os.cpu_count(), "machine": platform.processor()}))
-    if {"ours", "pictures"} <= whole.keys():
-        click.echo(f"latency ratio {whole['ours']['median'] / whole['pictures']['median']:.4f}")
+    sides = [OURS, PACKETS, PICTURES]
+    if not (without_selkies or inside):
+        try:
+            _latency_selkies.install()
+            sides.append(SELKIES)
+        except _latency_selkies.NoSelkiesError as error:
+            click.echo(json.dumps({SELKIES: None, "reason": str(error)}))
+    be_alone()
+    if inside:
+        asyncio.run(look_inside(rounds, presses))
+    else:
+        report(asyncio.run(compare(rounds, presses, sides)))
 
 
 if __name__ == "__main__":
