@@ -50,7 +50,7 @@ SETTLE = 1.5
 TRIAL_SETTLE = 0.3
 """The same after a change to a better quality, which followed quiet seconds: what is bad now is its doing."""
 
-UPGRADE_AFTER = (3.0, 4.0, 5.0, 5.0, 5.0, 15.0, 30.0)
+UPGRADE_AFTER = (2.0, 4.0, 5.0, 5.0, 5.0, 15.0, 30.0)
 """Quiet seconds before the next better quality is tried: the n-th time after n failures in a row.
 
 What was slow for less than half a minute is at its best again within ten seconds; what is slow for good is
@@ -59,6 +59,22 @@ rarely tried.
 
 TRIAL = 8.0
 """Seconds after which a better quality has not failed."""
+
+TRAIN_SECONDS, TRAIN_PACKETS = 0.08, (6, 16)
+"""Before a better quality is tried, so much of it is sent at once, with a report behind it: how late that
+arrives tells how fast the link is. Seconds of the bitrate, and least and most packets."""
+
+TRAIN_PACKET = 1232
+"""Bytes of each with its headers."""
+
+TRAIN_EVERY = 1.5
+"""Seconds from a train that found the link too slow to the next."""
+
+TRAIN_LOST = 2.5
+"""Seconds after which reports should have told of it: the link lost it..."""
+
+UNANSWERED = 4.0
+"""... and after which a viewer that reports nothing gets the better quality without."""
 
 SEVERE_LOSS, SEVERE_QUEUE = 0.25, 0.8
 """What the lowest quality must suffer, as a share and in seconds, to be too much..."""
@@ -76,16 +92,18 @@ PACE = 1.5
 """How much faster than the quality's bitrate packets leave on such a link."""
 
 _LEAST_RTT_FOR = 30.0
+_RECENT = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
     """What is known about a viewer's picture at some moment. Counts are since the start.
 
-    `octets`, `packets`: sent. `asked_again`: packets the viewer asked for again. `overflows`: how often so much
-    waited to be sent that it was given up. `reports`: receiver reports
-    that came; of the last one `fraction_lost` (0 to 1) and `round_trip` (seconds, None: not known). `remb`:
-    the receiver's estimate, bit/s; 0: none.
+    `octets`, `packets`: sent. `asked_again`: packets the viewer asked for again. `overflows`: how often so
+    much waited to be sent that it was given up. `reports`: receiver reports that came; of the last one
+    `fraction_lost` (0 to 1) and `round_trip` (seconds, None: not known). `remb`: the
+    receiver's estimate, bit/s; 0: none. `trains`: how many were answered, and `train_trip`: the round trip of
+    the report behind the last of them (seconds), which is not taken for `round_trip`.
     """
 
     octets: int = 0
@@ -96,14 +114,29 @@ class Observation:
     round_trip: float | None = None
     remb: int = 0
     overflows: int = 0
+    trains: int = 0
+    train_trip: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`rung`: index of the quality to send, None: pause. `pace`: bit/s to send at most, None: no limit."""
+    """`rung`: index of the quality to send, None: pause. `pace`: bit/s to send at most, None: no limit.
+    `train`: packets to try the link with now, see `TRAIN_SECONDS`; usually 0.
+    """
 
     rung: int | None
     pace: float | None
+    train: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Train:
+    """One that is under way: when it was sent, its bytes, and how many trains and reports were known then."""
+
+    sent_at: float
+    size: int
+    before: int
+    reports: int
 
 
 class RungChooser:
@@ -127,6 +160,8 @@ class RungChooser:
         self._overflows = 0
         self._overflowed = False
         self._settle = SETTLE
+        self._train: _Train | None = None
+        self._train_at = self._train_again_at = float("-inf")
         self._failures = [0] * len(self._bitrates)
         self._upgraded_at = float("-inf")
         self._changed_at = float("-inf")
@@ -151,22 +186,22 @@ class RungChooser:
             self._paused_until = None
             self._move(self._rung, now)
         self._take(now, seen)
+        train = 0
         if self._overflowed or now - self._changed_at >= self._settle:
             trouble = self._trouble(now, seen)
             if trouble:
                 self._troubled(now, seen)
             elif self._rung > 0 and now - self._troubled_at >= self._patience():
-                self._upgraded_at = now
-                self._move(self._rung - 1, now, TRIAL_SETTLE)
+                train = self._try_better(now, seen)
             if not trouble and now - self._troubled_at > SEVERE_FOR:
                 self._severe_since = None
                 self._pauses = 0
-        return self._decision(now)
+        return self._decision(now, train)
 
-    def _decision(self, now: float) -> Decision:
+    def _decision(self, now: float, train: int = 0) -> Decision:
         limited = now < self._limited_until
         pace = PACE * self._bitrates[self._rung] if limited else None
-        return Decision(None if self._paused_until is not None else self._rung, pace)
+        return Decision(None if self._paused_until is not None else self._rung, pace, train)
 
     # what is known
 
@@ -230,7 +265,7 @@ class RungChooser:
             return False
         if self._late_in_a_row >= 2:
             return True
-        if self._queue < SMALL_QUEUE:
+        if self._queue < SMALL_QUEUE or now - self._train_at <= 2 * WINDOW:  # a train looks like a queue
             return False
         height = max((remb for at, remb in self._rembs if now - at <= 2 * WINDOW), default=0)
         return bool(seen.remb) and seen.remb < REMB_FELL * height and seen.remb < rate
@@ -239,6 +274,7 @@ class RungChooser:
 
     def _troubled(self, now: float, seen: Observation) -> None:
         self._troubled_at = now
+        self._train = None
         self._limited_until = now + LIMITED_FOR
         if self._rung == len(self._bitrates) - 1:
             self._suffer(now)
@@ -272,6 +308,50 @@ class RungChooser:
             self._pauses += 1
             self._severe_since = None
 
+    def _try_better(self, now: float, seen: Observation) -> int:
+        """Change to the next better quality if a train of packets says that the link can take it, or nobody
+        can tell. Return the packets of a train to send.
+        """
+        train, wanted = self._train, self._bitrates[self._rung - 1]
+        if train is None:
+            if not self._round_trips:
+                self._upgrade(now)
+            elif now >= self._train_again_at:
+                least, most = TRAIN_PACKETS
+                packets = min(max(round(wanted * TRAIN_SECONDS / 8 / TRAIN_PACKET), least), most)
+                self._train_at = now
+                self._train = _Train(now, packets * TRAIN_PACKET, seen.trains, seen.reports)
+                return packets
+        elif seen.trains > train.before:
+            late = seen.train_trip - self._least_of_late(train.sent_at)
+            if late * wanted <= train.size * 8:
+                self._upgrade(now)
+            else:
+                self._train_failed(now)
+        elif now - train.sent_at >= TRAIN_LOST and seen.reports > train.reports + 1:
+            self._train_failed(now)
+        elif now - train.sent_at >= UNANSWERED:
+            self._upgrade(now)
+        return 0
+
+    def _least_of_late(self, now: float) -> float:
+        """Return the least round trip of the last seconds: the way may have become longer."""
+        trips = self._round_trips  # ever longer ones
+        return next((trip for at, trip in trips if now - at <= _RECENT), trips[-1][1])
+
+    def train_impossible(self, now: float) -> None:
+        """Note that no train could be sent: the better quality is tried without."""
+        if self._train is not None:
+            self._upgrade(now)
+
+    def _train_failed(self, now: float) -> None:
+        self._train = None
+        self._train_again_at = now + TRAIN_EVERY
+
+    def _upgrade(self, now: float) -> None:
+        self._upgraded_at = now
+        self._move(self._rung - 1, now, TRIAL_SETTLE)
+
     def _patience(self) -> float:
         failures = self._failures[self._rung - 1]
         return UPGRADE_AFTER[min(failures, len(UPGRADE_AFTER) - 1)]
@@ -280,6 +360,7 @@ class RungChooser:
         """Change over, and judge by what happens from now on, after `settle` seconds."""
         self._rung = rung
         self._settle = settle
+        self._train = None
         self._changed_at = self._troubled_at = now
         self._loss = 0.0
         self._late_in_a_row = 0

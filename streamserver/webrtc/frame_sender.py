@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import time
 from collections import deque
@@ -31,11 +32,12 @@ from .chunks import (
     retransmission,
     send_time,
 )
-from .congestion import Observation
+from .congestion import TRAIN_LOST, Observation
 from .fan_out import FanOut
 from .flow import Flow
 from .history import History, Sent
 from .pacer import Pacer
+from .payloads import MAX_PAYLOAD
 from .rate_limit import RateLimit
 from .receiver_reports import ReceiverReports, missing, wants_keyframe
 
@@ -117,6 +119,8 @@ class FrameSender:
         self._history = History()
         self._resending = RateLimit(RESEND_RATE, RESEND_BURST, time.monotonic())
         self._keyframes = RateLimit(KEYFRAME_RATE, KEYFRAME_BURST, time.monotonic())
+        self._kept_back = False
+        self._train_until = float("-inf")
         self._latest: EncodedFrame | None = None
         self._packet_count = 0
         self._octet_count = 0
@@ -159,6 +163,8 @@ class FrameSender:
             reports.round_trip,
             reports.bitrate,
             self.overflows,
+            reports.trains,
+            reports.train_trip,
         )
 
     def _act_on(self, packet: AnyRtcpPacket) -> None:
@@ -226,13 +232,14 @@ class FrameSender:
     def _trickle(self) -> bool:
         """Send of what waits as much as the pacer allows now; True when nothing waits any more."""
         queue, pacer = self._queue, self.pacer
-        now = time.monotonic()
+        now, waited, self._kept_back = time.monotonic(), self._kept_back, False
         while queue:
             frame = queue[0]
             while frame.at < len(frame.chunks):
                 chunk = frame.chunks[frame.at]
-                allowed = int(pacer.allowance(now) // chunk.stride)
+                allowed = int(pacer.allowance(now, waited=waited) // chunk.stride)
                 if allowed <= 0:
+                    self._kept_back = True
                     return False
                 part = chunk.part(frame.packet, allowed)
                 if not self._send(part, frame.timestamp):
@@ -251,18 +258,42 @@ class FrameSender:
         """
         if self._srtp is None:
             return False
+        if time.monotonic() >= self._train_until:  # else the viewer should tell of the last report
+            self._report(self._srtp)
+        return True
+
+    def send_train(self, packets: int) -> bool:
+        """Send so many packets at once which the viewer has, and a report behind them: how late the report
+        arrives tells how fast the link is. False: there are none, or the viewer would not understand.
+        """
+        if self._srtp is None or self._rtx is None or not self.flow.flowing:
+            return False
+        known = self._history.latest(packets, MAX_PAYLOAD * 2 // 3)
+        if not known:
+            return False
+        for sent, index in itertools.islice(itertools.cycle(known), packets):
+            data = self._again(self._srtp, sent, index)
+            if data is not None and self._connection.send_now(bytes(data)):
+                self.pacer.spend(len(data))
+        self.reports.expect_train(self._report(self._srtp))
+        self._train_until = time.monotonic() + TRAIN_LOST
+        return True
+
+    def _report(self, srtp: OutgoingSrtp) -> int:
+        """Send a sender report; return its time as answers name it."""
+        now = current_ntp_time()
         if self._packet_count and self._latest is not None and self.flow.flowing:
             age = time.monotonic() - self._latest.captured_at
             rtp_now = self._latest.rtp_time + self._offset + int(age * _CLOCK_RATE[self.kind])
             info = RtcpSenderInfo(
-                ntp_timestamp=current_ntp_time(),
+                ntp_timestamp=now,
                 rtp_timestamp=rtp_now & 0xFFFFFFFF,
                 packet_count=self._packet_count & 0xFFFFFFFF,
                 octet_count=self._octet_count & 0xFFFFFFFF,
             )
             report = bytes(RtcpSrPacket(ssrc=self._ssrc, sender_info=info))
-            self._connection.send_now(self._srtp.protect_rtcp(report + self._description))
-        return True
+            self._connection.send_now(srtp.protect_rtcp(report + self._description))
+        return now >> 16 & 0xFFFFFFFF
 
     # inside
 

@@ -52,6 +52,17 @@ class History:
                 return sent, index
         return None
 
+    def latest(self, count: int, least: int) -> list[tuple[Sent, int]]:
+        """Return up to `count` of the latest packets that are `least` bytes long."""
+        found: list[tuple[Sent, int]] = []
+        for sent in reversed(self._sent):
+            for index, (_, length) in enumerate(sent.chunk.places):
+                if length >= least:
+                    found.append((sent, index))
+                    if len(found) == count:
+                        return found
+        return found
+
     def clear(self) -> None:
         """Forget all."""
         self._sent.clear()

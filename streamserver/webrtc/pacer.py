@@ -8,6 +8,10 @@ BURST_SECONDS = 0.01
 LEAST_BURST = 2500
 """... but two packets at least, bytes."""
 
+LONGEST_LAG = 0.1
+"""Seconds of the rate that may follow at once when something waited for longer than it should: a busy process
+must not make the network look slow."""
+
 LONGEST_DEBT = 0.1
 """Seconds for which packets that are sent again, which wait for nobody, can hold up those that are new."""
 
@@ -23,11 +27,14 @@ class Pacer:
         self._tokens = 0.0
         self._at = float("-inf")
 
-    def allowance(self, now: float) -> float:
-        """Return how many bytes may leave; a negative number when too much has."""
+    def allowance(self, now: float, *, waited: bool = False) -> float:
+        """Return how many bytes may leave; a negative number when too much has.
+
+        `waited`: whether what is to leave has been waiting since the last time.
+        """
         if self.rate is None:
             return float("inf")
-        most = max(self.rate / 8 * BURST_SECONDS, LEAST_BURST)
+        most = max(self.rate / 8 * (LONGEST_LAG if waited else BURST_SECONDS), LEAST_BURST)
         self._tokens = min(self._tokens + (now - self._at) * self.rate / 8, most)
         self._at = now
         return self._tokens

@@ -99,6 +99,8 @@ class VideoQuality:
         self._looked_at, self._overflows = now, sender.overflows
         decision = self._chooser.update(now, sender.observe())
         sender.pacer.rate = decision.pace
+        if decision.train and not sender.send_train(decision.train):
+            self._chooser.train_impossible(now)
         held = decision.rung is None
         chosen = self.video_id if decision.rung is None else self._capture.video_ids[decision.rung]
         if chosen == self.video_id and held == flow.held:  # nearly always

@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from streamserver.webrtc.congestion import Observation, RungChooser
+from streamserver.webrtc.congestion import TRAIN_PACKET, Observation, RungChooser
 
 STEP = 0.02
 """Seconds that pass at once."""
@@ -71,6 +71,8 @@ def simulate(link: Link, bitrates: Sequence[int], seconds: float, seed: int = 1)
     waiting = estimate = 0.0
     sent_since = lost_since = 0.0
     fraction_lost, round_trip = 0.0, link.delay
+    trains, train_trip = 0, 0.0
+    behind_train: float | None = None
     arrived_lately: list[float] = []
     before = 0.0
     for step in range(int(seconds / STEP)):
@@ -104,10 +106,24 @@ def simulate(link: Link, bitrates: Sequence[int], seconds: float, seed: int = 1)
             reports += 1
             fraction_lost = lost_since / sent_since if sent_since else 0.0
             sent_since = lost_since = 0.0
+            if behind_train is not None:
+                trains, train_trip, behind_train = trains + 1, behind_train, None
             round_trip = link.delay + delay + chance.uniform(-link.jitter, link.jitter)
         if step % 5 == 0:
             seen = Observation(
-                octets, packets, asked_again, reports, fraction_lost, round_trip, int(estimate)
+                octets,
+                packets,
+                asked_again,
+                reports,
+                fraction_lost,
+                round_trip,
+                int(estimate),
+                trains=trains,
+                train_trip=train_trip,
             )
-            rung = chooser.update(now, seen).rung
+            decision = chooser.update(now, seen)
+            rung = decision.rung
+            waits = (waiting + decision.train * TRAIN_PACKET) * 8 / capacity
+            if decision.train and waits < link.queue:  # else it is lost
+                behind_train = link.delay + waits + chance.uniform(-link.jitter, link.jitter)
     return run

@@ -150,7 +150,10 @@ def replay(name: str) -> list[tuple[float, int | None]]:
         entry = json.loads(line)
         at = entry.pop("at")
         entry.pop("video")
-        rung = chooser.update(at, Observation(**entry)).rung
+        decision = chooser.update(at, Observation(**entry))
+        if decision.train:  # nobody answers in a record
+            chooser.train_impossible(at)
+        rung = decision.rung
         if rung != decided[-1][1]:
             decided.append((at, rung))
     return decided
