@@ -7,6 +7,8 @@ calls it at start, and a test does. What each part is for stands with the functi
 from __future__ import annotations
 
 import asyncio
+import struct
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, cast
@@ -15,16 +17,23 @@ import aiortc
 import pylibsrtp
 from aioice import Connection
 from aioice.ice import CandidatePair, StunProtocol
-from aiortc import RTCPeerConnection, RTCRtpSender
+from aiortc import RTCPeerConnection, RTCRtpSender, RTCSctpTransport
 from aiortc.rtcdtlstransport import SRTP_PROFILES, RTCDtlsTransport, State
 from aiortc.rtcicetransport import RTCIceParameters
 from aiortc.rtcrtpparameters import RTCRtpSendParameters
+from aiortc.rtcsctptransport import InboundStream
 from aiortc.rtp import RTCP_PSFB_FIR, AnyRtcpPacket, RtcpPsfbPacket
 from pylibsrtp._binding import ffi, lib
+
+from streamserver.logs import get_logger
 
 from .chunks import MAX_SEGMENTS, Chunk, number
 from .connection import ViewerConnection
 from .errors import WebRTCError
+from .rate_limit import RateLimit
+from .sctp_packet import BadPacketError, count_chunks
+
+log = get_logger("webrtc")
 
 AIORTC_VERSION = "1.16.0"
 """The version whose private parts these are."""
@@ -52,10 +61,19 @@ def verify() -> None:
     wanted: dict[object, tuple[str, ...]] = {
         ice: ("_connection", "_recv", "_send"),
         ice.iceGatherer: ("_connection", "getLocalParameters"),
-        dtls: ("_task", "_state", "_ssl", "_tx_srtp", "_rtp_router"),
+        dtls: (
+            "_task",
+            "_state",
+            "_ssl",
+            "_tx_srtp",
+            "_rtp_router",
+            "_handle_rtp_data",
+            "_handle_rtcp_data",
+        ),
         type(dtls): ("_register_rtp_sender", "_unregister_rtp_sender"),
-        dtls._rtp_router: ("route_rtcp", "senders"),
-        pc.sctp: ("_advertised_rwnd", "_sack_misordered"),
+        dtls._rtp_router: ("route_rtcp", "senders", "ssrc_table"),
+        pc.sctp: ("_advertised_rwnd", "_sack_misordered", "_inbound_streams", "_handle_data"),
+        InboundStream(): ("reassembly",),
         sender: ("_handle_rtcp_packet", "_ssrc", "_rtx_ssrc", "send", "stop"),
         pylibsrtp.Session(): ("_srtp",),
         Connection(ice_controlling=False): ("_nominated", "_protocols"),
@@ -100,6 +118,9 @@ def attach(pc: RTCPeerConnection, connection: ViewerConnection) -> None:
 
     gatherer.getLocalParameters = local_parameters
     _route_fir(dtls)
+    guard_media(dtls)
+    if pc.sctp is not None:
+        guard_data(pc.sctp)
 
 
 def _route_fir(dtls: RTCDtlsTransport) -> None:
@@ -171,19 +192,86 @@ def collect_failure(dtls: RTCDtlsTransport) -> BaseException | None:
     return task.exception()
 
 
+def guard_media(dtls: RTCDtlsTransport) -> None:
+    """Drop decrypted RTP and RTCP that aiortc stumbles over; else it would end the viewer's connection."""
+    handle_rtp, handle_rtcp = dtls._handle_rtp_data, dtls._handle_rtcp_data
+
+    async def rtp(data: bytes, arrival_time_ms: int) -> None:
+        try:
+            await handle_rtp(data, arrival_time_ms=arrival_time_ms)
+        except _STUMBLES as error:
+            log.debug("a viewer's packet of RTP was dropped", error=repr(error))
+
+    async def rtcp(data: bytes) -> None:
+        try:
+            await handle_rtcp(data)
+        except _STUMBLES as error:
+            log.debug("a viewer's packet of RTCP was dropped", error=repr(error))
+
+    _set(dtls, "_handle_rtp_data", rtp)
+    _set(dtls, "_handle_rtcp_data", rtcp)
+
+
+_STUMBLES = (ValueError, IndexError, KeyError, OverflowError, AssertionError, struct.error)
+"""How aiortc says that it cannot read something."""
+
 MAX_MISORDERED = 2048
 """Chunks of SCTP that may be ahead of a missing one; a full window of small ones has fewer."""
 
+MAX_FRAGMENTS = 256
+"""Chunks that may wait for the rest of their messages: aiortc looks at all of them with each that comes. The
+longest message it offers to take has 56."""
 
-def sctp_abuse(pc: RTCPeerConnection) -> str | None:
-    """Say what a viewer does that no honest SCTP does; aiortc bounds neither, and both cost without end."""
-    sctp = pc.sctp
-    if sctp is None:
-        return None
+MAX_STREAMS = 64
+"""Data channels, by which a viewer may send: it has reason for two."""
+
+MAX_SOURCES = 64
+"""Names (SSRC) under which a viewer may send sound: aiortc remembers each."""
+
+CHUNK_BUDGET = (4000.0, 8000)
+"""Chunks of SCTP taken from a viewer, per second on average and at once: each costs 20 µs, and a packet can
+have many. What is dropped is sent again."""
+
+
+def guard_data(sctp: RTCSctpTransport) -> None:
+    """Keep packets from aiortc that would hold it up; one it stumbles over ends this connection alone."""
+    handle = sctp._handle_data
+    budget = RateLimit(*CHUNK_BUDGET, time.monotonic())
+
+    async def guarded(data: bytes) -> None:
+        try:
+            chunks = count_chunks(data)
+        except BadPacketError as error:
+            log.debug("a viewer's packet of SCTP was dropped", reason=str(error))
+            return
+        now = time.monotonic()
+        if _data_abuse(sctp) is not None or not all(budget.allow(now) for _ in range(chunks)):
+            return
+        try:
+            await handle(data)
+        except _STUMBLES as error:
+            raise ConnectionError("a viewer's SCTP cannot be understood") from error
+
+    _set(sctp, "_handle_data", guarded)
+
+
+def abuse(pc: RTCPeerConnection) -> str | None:
+    """Say what a viewer does that no honest one does; aiortc bounds none of it, and all cost without end."""
+    if len(dtls_transport(pc)._rtp_router.ssrc_table) > MAX_SOURCES:
+        return "it sends sound under too many names"
+    return None if pc.sctp is None else _data_abuse(pc.sctp)
+
+
+def _data_abuse(sctp: RTCSctpTransport) -> str | None:
     if sctp._advertised_rwnd < 0:
         return "it sends more data than it may"
     if len(sctp._sack_misordered) > MAX_MISORDERED:
         return "it sends data with too many gaps"
+    streams = sctp._inbound_streams
+    if len(streams) > MAX_STREAMS:
+        return "it opens too many data channels"
+    if sum(len(stream.reassembly) for stream in streams.values()) > MAX_FRAGMENTS:
+        return "it sends too many parts of messages"
     return None
 
 

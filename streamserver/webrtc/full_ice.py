@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import socket
+import struct
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -333,13 +334,21 @@ class _Socket(StunProtocol):
         assert isinstance(data, bytes)
         if data[:1] < b"\x04":
             if self._checks.allow(time.monotonic()):
-                super().datagram_received(data, addr)
+                self._take_stun(data, addr)
             else:
                 self._owner.overflowed += 1
             return
         pair = seam.selected_pair(self._owner)
         if pair is None or pair.remote_addr == addr[:2]:
             self._owner.data_received(data, self.local_candidate.component)
+
+    def _take_stun(self, data: bytes, addr: tuple[Any, ...]) -> None:
+        """Drop what aioice stumbles over: anybody can send it, and each would be an error in the log."""
+        try:
+            super().datagram_received(data, addr)
+        except (struct.error, ValueError, IndexError, KeyError) as error:
+            self._owner.overflowed += 1
+            log.debug("a message of STUN was dropped", error=repr(error))
 
 
 async def _reflexive(

@@ -1,0 +1,1 @@
+"""One module for each parser that meets what other people send."""
