@@ -276,7 +276,7 @@ class Peer:
 
     def look(self, now: float) -> None:
         """Judge the viewer's silence until `now` (`time.monotonic`), and its manners; called each second."""
-        if (abuse := seam.sctp_abuse(self._pc)) is not None:
+        if (abuse := seam.abuse(self._pc)) is not None:
             self.close(abuse)
             return
         self.quality.look()
