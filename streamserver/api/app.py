@@ -36,7 +36,7 @@ from streamserver.api.client_address import TrustedProxy
 from streamserver.api.context import ApiContext
 from streamserver.api.layers import BodyDeadline, ErrorShape, HeadLimit, PathPrefix, SecurityHeaders
 from streamserver.api.openapi import DESCRIPTION, describe, version
-from streamserver.api.static import BUNDLED, StaticFiles
+from streamserver.api.static import StaticFiles
 
 __all__ = ["ApiContext", "ApiManager", "build_app"]
 
@@ -160,7 +160,7 @@ def build_app(context: ApiContext) -> ApiManager:
     app.include_router(room_upload.make_router(context.settings.desktop.max_upload_size))
     _add_openapi(app, context.settings.session.cookie.name)
     _add_websocket(app, context)
-    app.router.default = StaticFiles(server.static or BUNDLED)
+    app.router.default = StaticFiles(server.static)
 
     metrics = HttpMetrics(context.registry)
 

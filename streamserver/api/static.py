@@ -25,8 +25,15 @@ BUNDLED = Path(__file__).resolve().parent.parent / "web"
 _TYPES = {".js": "text/javascript", ".mjs": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 """Types that must not depend on the machine's own table: with `nosniff` a wrong one breaks the page."""
 
-_HIDDEN = re.compile(r"(^|/)[._]")
-"""Dot files, and what Python leaves behind (`__init__.py`, `__pycache__`)."""
+_HIDDEN = re.compile(r"(^|/)(\.|__init__\.py|__pycache__)")
+"""Dot files, and what Python leaves behind; not every underscore, with which bundlers begin names."""
+
+OWN_PAGE_POLICY = "object-src 'none'"
+"""The Content-Security-Policy of a page that the operator brings.
+
+What such a page loads, and who frames it, is its own affair: neko's, for one, puts styles into the document,
+has fonts, asks another site for news and may be embedded. Ours has the strict policy of every other answer.
+"""
 
 
 class StaticFiles:
@@ -36,8 +43,10 @@ class StaticFiles:
     Browsers keep files but ask each time (`no-cache`), so that a new version is seen at once.
     """
 
-    def __init__(self, root: Path) -> None:
-        self._root = root.resolve()
+    def __init__(self, root: Path | None) -> None:
+        """`root` is the directory of the operator's own page; None serves ours."""
+        self._root = (root or BUNDLED).resolve()
+        self._policy = {} if root is None else {"content-security-policy": OWN_PAGE_POLICY}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
@@ -62,6 +71,7 @@ class StaticFiles:
             "etag": etag,
             "last-modified": formatdate(status.st_mtime, usegmt=True),
             "cache-control": "no-cache",
+            **self._policy,
         }
         if etag in [
             tag.strip().removeprefix("W/") for tag in Headers(scope=scope).get("if-none-match", "").split(",")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamserver.api.layers import CONTENT_SECURITY_POLICY
-from streamserver.api.static import BUNDLED, find_file
+from streamserver.api.static import BUNDLED, OWN_PAGE_POLICY, find_file
 from tests.api.running import Running, running
 
 
@@ -20,6 +20,7 @@ async def page(tmp_path: Path) -> AsyncIterator[Running]:
     (root / "index.html").write_text("<p>hello")
     (root / "main.js").write_text("1;")
     (root / "sub" / "index.html").write_text("sub")
+    (root / "_shared-4a1c.js").write_text("2;")
     (root / ".secret").write_text("secret")
     (root / "__init__.py").write_text("secret")
     (tmp_path / "outside.txt").write_text("secret")
@@ -34,12 +35,15 @@ async def test_files_are_served_with_type_etag_and_the_policy(page: Running) -> 
         index = await client.get("/")
         assert (index.status_code, index.text) == (200, "<p>hello")
         assert index.headers["content-type"].startswith("text/html")
-        assert index.headers["content-security-policy"] == CONTENT_SECURITY_POLICY
+        assert index.headers["content-security-policy"] == OWN_PAGE_POLICY
         assert index.headers["cache-control"] == "no-cache"
         assert index.headers["x-content-type-options"] == "nosniff"
         assert index.headers["referrer-policy"] == "no-referrer"
         assert (await client.get("/main.js")).headers["content-type"].startswith("text/javascript")
         assert (await client.get("/sub/")).text == "sub"
+        assert (await client.get("/_shared-4a1c.js")).text == "2;", "bundlers begin names so"
+        answer = await client.get("/api/whoami")
+        assert answer.headers["content-security-policy"] == CONTENT_SECURITY_POLICY
         tagged = await client.get("/", headers={"if-none-match": f'"x", W/{index.headers["etag"]}'})
         assert (tagged.status_code, tagged.content) == (304, b"")
 
@@ -125,4 +129,5 @@ async def test_the_bundled_page_is_served(server: Running) -> None:
     async with server.client() as client:
         answer = await client.get("/")
     assert answer.status_code == 200
+    assert answer.headers["content-security-policy"] == CONTENT_SECURITY_POLICY
     assert 'type="module"' in answer.text

@@ -12,6 +12,7 @@ from tests.waiting import until
 from .page import Page
 from .playground import Playground
 from .running_server import RunningServer, running_server
+from .version2_script import ANSWERED, JOIN, SPEAKS
 from .viewer import person
 
 pytestmark = pytest.mark.e2e
@@ -127,3 +128,34 @@ async def test_what_is_copied_on_one_side_is_pasted_on_the_other(
         await tab.keyboard.type("!")
         await until(lambda: "purr, 漢字!" in playground.of("typed"), within=10, what="keys work on")
         assert ann.errors == []
+
+
+async def test_a_page_of_version_2_sees_types_talks_and_is_heard(
+    server: RunningServer, playground: Playground
+) -> None:
+    async with person() as tab:
+        # any page may speak version 2; this one has no policy that is in a script's way
+        await tab.goto(playground.url)
+        await until(lambda: playground.of("places"), within=20, what="the shared browser shows its page")
+        x, y = playground.place("field")
+        await tab.evaluate(JOIN, [server.url, "test-admin", "old & new"])
+        await tab.wait_for_function("page.video.videoWidth === 1280 && !page.video.paused", polling=100)
+        await tab.wait_for_function("page.channel.readyState === 'open'", polling=100)
+        await tab.evaluate("page.say('control/request')")
+        await tab.wait_for_function("page.host && page.host === page.id", polling=100)
+        await tab.evaluate("([x, y]) => { page.move(x, y); page.press(1); }", [round(x), round(y)])
+        await tab.evaluate("[0x6f, 0x6c, 0x64].forEach(page.press)")
+        await until(
+            lambda: any(str(text).endswith("old") for text in playground.of("typed")),
+            within=10,
+            what="it is typed",
+        )
+        await tab.evaluate("page.say('chat/message', {content: 'long ago'})")
+        said = "page.heard.some(([event, {content}]) => event === 'chat/message' && content === 'long ago')"
+        await tab.wait_for_function(said, polling=100)
+        await tab.evaluate("page.speak()")
+        await tab.wait_for_function(ANSWERED, arg=1, polling=100)
+        await tab.wait_for_function(SPEAKS, polling=200)
+        await tab.evaluate("page.peer.removeTrack(page.sender)")
+        await tab.wait_for_function(ANSWERED, arg=2, polling=100)
+        assert await tab.evaluate("[page.peer.connectionState, page.warnings]") == ["connected", []]
