@@ -22,8 +22,11 @@ log = get_logger("webrtc")
 PACE_INTERVAL = 0.002
 """Seconds from one burst of a large frame to the next: 75 Mbit/s per viewer."""
 
-TURN = 0.001
+TURN = 0.0005
 """Seconds for which senders hold the event loop; then everything else has its turn, and they go on."""
+
+AT_ONCE = 0.2
+"""Share of a turn that the call which brings a frame may use: it has the frame's packets to make as well."""
 
 REPORT_INTERVALS = (0.5, 1.5)
 """Seconds between a sender's reports, drawn anew each time (RFC 3550 §6.2)."""
@@ -57,7 +60,7 @@ class FanOut:
         self._frames: OrderedDict[int, tuple[EncodedFrame, dict[Layout, list[Chunk]]]] = OrderedDict()
         self._ready: OrderedDict[Waiting, None] = OrderedDict()
         self._waiting: dict[Waiting, None] = {}
-        self._turn_ends: float | None = None
+        self._turn_began: float | None = None
         self._pacer: asyncio.TimerHandle | None = None
         self._due: list[tuple[float, int, Waiting]] = []
         self._order = itertools.count()
@@ -84,7 +87,7 @@ class FanOut:
         """
         if self._closed:
             return
-        if self._ready or not self._has_time():
+        if self._ready or not self._has_time(AT_ONCE):
             self._ready[sender] = None
         elif not sender.flush():
             self.pace(sender)
@@ -117,17 +120,17 @@ class FanOut:
         self._due.clear()
         self._frames.clear()
 
-    def _has_time(self) -> bool:
-        """Whether this turn of the event loop is not over for senders; the next begins as soon as it can."""
+    def _has_time(self, share: float = 1.0) -> bool:
+        """Whether senders had less than that share of this turn; the next begins as soon as it can."""
         loop = asyncio.get_running_loop()
         now = loop.time()
-        if self._turn_ends is None:
-            self._turn_ends = now + self._turn
-            loop.call_soon(self._begin_turn)
-        return now < self._turn_ends
+        if self._turn_began is None:
+            self._turn_began = now
+            loop.call_at(now, self._begin_turn)  # not call_soon: that comes before what has arrived
+        return now - self._turn_began < self._turn * share
 
     def _begin_turn(self) -> None:
-        self._turn_ends = None
+        self._turn_began = None
         self._work()
 
     def _work(self) -> None:
