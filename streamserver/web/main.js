@@ -64,7 +64,7 @@ const bar = new Bar();
 const sound = new Sound();
 const fullScreen = new FullScreen(() => inControl() && field.focus());
 const notice = new Notice(connect, () => void signOut());
-const signIn = new SignIn((busy) => enter(busy ? "signing-in" : "signed-out"), connect);
+const signIn = new SignIn((busy) => enter(busy ? "signing-in" : "signed-out"), connect, () => peer.prepare());
 const socket = new Socket({
   url: address("api/ws"),
   onEvent: hear,
@@ -211,6 +211,7 @@ async function administer(method, path, body) {
 function connect() {
   signIn.hide();
   socket.start();
+  peer.prepare(); // while the server answers
 }
 
 /** Nobody looks: let go of everything but the last picture. */

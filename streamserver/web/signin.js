@@ -18,8 +18,10 @@ export class SignIn {
   /**
    * @param {(busy: boolean) => void} onBusy signing in began or failed
    * @param {() => void} onSignedIn
+   * @param {() => void} onFilling somebody fills the form in
    */
-  constructor(onBusy, onSignedIn) {
+  constructor(onBusy, onSignedIn, onFilling) {
+    this.#form.addEventListener("input", onFilling);
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
       void this.#signIn(onBusy, onSignedIn);
@@ -48,10 +50,11 @@ export class SignIn {
     const username = this.#username.value.trim();
     if (username === "") return this.#refuse("Enter a name, so that the others know you.", this.#username);
     this.#error.textContent = "";
+    const answer = login(username, this.#password.value); // on its way while the page is drawn
     this.#busy(true);
     onBusy(true);
     try {
-      await login(username, this.#password.value);
+      await answer;
       this.#password.value = "";
       this.hide();
       onSignedIn();

@@ -66,8 +66,8 @@ export class Socket {
     this.#wanted = true;
     this.#attempt = 0;
     this.#lostAt = null;
-    this.#options.onState({ kind: "connecting" });
     this.#connect();
+    this.#options.onState({ kind: "connecting" });
   }
 
   /** The server was just heard of by another way: try now in place of waiting for the next try. */

@@ -8,6 +8,8 @@ from typing import Protocol
 from streamserver.capture.frames import EncodedFrame
 from streamserver.capture.stream import MediaKind, MediaStream, Subscription
 
+from .early_frames import EarlyFrames
+
 
 class Sink(Protocol):
     """Who sends what flows."""
@@ -24,7 +26,9 @@ class Flow:
 
     It listens to its stream only while somebody gets something from it: a sender runs (`set_started`), the
     viewer can decrypt (`set_ready`), its network can take it (`set_held`), and neither the viewer nor private
-    mode turned it off. `dropped` counts frames that were waited out until the next key frame.
+    mode turned it off. The first key frame takes as long as connecting does, so it may listen as soon as the
+    viewer is expected (`set_expected`), and keep what comes. `dropped` counts frames that were waited out
+    until the next key frame.
     """
 
     def __init__(self, kind: MediaKind, stream: MediaStream | None, sink: Sink) -> None:
@@ -40,6 +44,7 @@ class Flow:
         self._disabled = False
         self._held = False
         self._stopped = False
+        self._early: EarlyFrames | None = None
 
     @property
     def stream(self) -> MediaStream | None:
@@ -53,8 +58,8 @@ class Flow:
 
     @property
     def flowing(self) -> bool:
-        """Whether it listens to its stream."""
-        return self._place is not None
+        """Whether the viewer gets what it listens to."""
+        return self._place is not None and self._early is None
 
     @property
     def changing(self) -> bool:
@@ -82,6 +87,13 @@ class Flow:
             self._next_place = _Place(stream, self._take_next, waiting=True)
         elif self._place.waiting:
             self.request_keyframe()
+
+    def set_expected(self, expected: bool) -> None:
+        """Note that the viewer will be ready soon, or that it takes too long; nothing if it is ready."""
+        if self._started and self._ready:
+            return
+        self._early = EarlyFrames() if expected else None
+        self._update()
 
     def set_started(self) -> None:
         """Note that there is a sender, which knows what was negotiated."""
@@ -119,7 +131,7 @@ class Flow:
             self._place.stream.request_keyframe()
 
     def skip_to_keyframe(self) -> None:
-        """Deliver nothing before the next key frame, and ask for it, unless one of another stream is to come."""
+        """Deliver nothing before the next key frame; ask for it, unless one of another stream is to come."""
         if self._place is not None:
             self._place.waiting = True
         if self._next_place is None:
@@ -132,14 +144,26 @@ class Flow:
 
     def _update(self) -> None:
         kept_back = self._paused or self._disabled or self._held or self._stopped
-        wanted = self._started and self._ready and not kept_back
-        if not wanted:
+        ready = self._started and self._ready
+        if kept_back or not (ready or self._early is not None):
             self._unsubscribe()
         elif self._place is None and self._stream is not None:
             self._place = _Place(self._stream, self._take, waiting=self.kind == "video")
+        if ready and self._early is not None:
+            self._begin(self._early)
+
+    def _begin(self, early: EarlyFrames) -> None:
+        """Deliver what came early."""
+        self._early = None
+        if early.missed:
+            self.skip_to_keyframe()
+        for frame in early.take():
+            self._sink.deliver(frame)
 
     def _unsubscribe(self) -> None:
         self._sink.discard()
+        if self._early is not None:
+            self._early = EarlyFrames()
         for place in (self._place, self._next_place):
             if place is not None:
                 place.leave()
@@ -151,7 +175,10 @@ class Flow:
                 self.dropped += 1
                 return
             place.waiting = False
-        self._sink.deliver(frame)
+        if self._early is not None:
+            self._early.add(frame)
+        else:
+            self._sink.deliver(frame)
 
     def _take_next(self, place: _Place, frame: EncodedFrame) -> None:
         """Change over with the chosen stream's first key frame; what waits of the old one is not wanted."""

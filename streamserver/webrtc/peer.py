@@ -53,6 +53,9 @@ CLOSE_TIMEOUT = 3.0
 """Seconds that aiortc gets to say goodbye; then the connection is cut."""
 
 
+EXPECTED_FOR = 5.0
+"""Seconds that the picture is captured for a viewer that does not connect."""
+
 MEASURE_INTERVAL = 0.9
 """Seconds over which the bitrate is measured, at least; it is looked at once a second."""
 
@@ -106,7 +109,8 @@ class Peer:
         self.session = session
         self.state = PeerState.NEW
         self.bitrate = 0.0
-        self._measured_at = (time.monotonic(), 0)
+        self._made_at = time.monotonic()
+        self._measured_at = (self._made_at, 0)
         self._changed = changed
         self._spawn = spawn
         self._lock = asyncio.Lock()
@@ -155,9 +159,11 @@ class Peer:
     # signalling
 
     async def offer(self) -> str:
-        """Make the first offer, with our candidates in it."""
+        """Make the first offer, with our candidates in it, and begin to capture."""
         async with self._signalling():
-            return await self._make_offer()
+            offer = await self._make_offer()
+        self.video.flow.set_expected(True)
+        return offer
 
     async def set_answer(self, sdp: str) -> None:
         """Take the viewer's answer.
@@ -281,6 +287,8 @@ class Peer:
             return
         self.quality.look()
         self._measure(now)
+        if now - self._made_at > EXPECTED_FOR:
+            self.video.flow.set_expected(False)
         freshness = self.connection.freshness(now)
         if freshness is Freshness.EXPIRED:
             if self.state is not PeerState.CLOSED:

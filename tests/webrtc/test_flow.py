@@ -3,6 +3,7 @@ from __future__ import annotations
 import time
 
 from streamserver.capture.frames import EncodedFrame
+from streamserver.webrtc.early_frames import MOST_EARLY
 from streamserver.webrtc.flow import Flow
 from tests.webrtc.room import HandStream
 
@@ -114,3 +115,64 @@ def test_nothing_is_asked_of_a_stream_nobody_listens_to() -> None:
     flow, _ = running(None)
     flow.request_keyframe()
     assert not flow.flowing
+
+
+def test_an_expected_viewer_gets_what_came_since_the_key_frame_at_once() -> None:
+    stream, drain = HandStream(), Drain()
+    flow = Flow("video", stream, drain)
+    flow.set_expected(True)
+    assert (len(stream.places), flow.flowing) == (1, False)
+    for number, keyframe in ((1, False), (2, True), (3, False), (4, True), (5, False)):
+        stream.deliver(frame(number, keyframe=keyframe))
+    flow.set_started()
+    assert drain.numbers == [], "the viewer cannot decrypt yet"
+    flow.set_ready()
+    stream.deliver(frame(6))
+    assert drain.numbers == [4, 5, 6]
+    assert flow.flowing
+    assert (stream.subscriptions, stream.keyframe_requests) == (1, 0)
+    flow.set_expected(False)
+    assert flow.flowing, "it is too late for that"
+
+
+def test_a_viewer_that_takes_long_begins_with_a_new_key_frame() -> None:
+    stream, drain = HandStream(), Drain()
+    flow = Flow("video", stream, drain)
+    flow.set_expected(True)
+    flow.set_started()
+    stream.deliver(frame(0, keyframe=True))
+    for number in range(1, MOST_EARLY + 1):
+        stream.deliver(frame(number))
+    assert stream.keyframe_requests == 0, "it need not be there before the viewer"
+    flow.set_ready()
+    assert stream.keyframe_requests == 1
+    stream.deliver(frame(50))
+    stream.deliver(frame(51, keyframe=True))
+    assert drain.numbers == [51]
+
+
+def test_a_viewer_that_does_not_come_is_captured_for_no_longer() -> None:
+    stream, drain = HandStream(), Drain()
+    flow = Flow("video", stream, drain)
+    flow.set_expected(True)
+    stream.deliver(frame(1, keyframe=True))
+    flow.set_expected(False)
+    assert not stream.places
+    flow.set_started()
+    flow.set_ready()
+    assert drain.numbers == [], "what was kept is outdated"
+    assert len(stream.places) == 1
+
+
+def test_nothing_of_before_a_pause_is_kept_for_an_expected_viewer() -> None:
+    stream, drain = HandStream(), Drain()
+    flow = Flow("video", stream, drain)
+    flow.set_expected(True)
+    stream.deliver(frame(1, keyframe=True))
+    flow.set_paused(True)
+    assert not stream.places
+    flow.set_paused(False)
+    stream.deliver(frame(2, keyframe=True))
+    flow.set_started()
+    flow.set_ready()
+    assert drain.numbers == [2]

@@ -18,6 +18,7 @@ from aiortc.rtp import RTCP_PSFB_FIR, RtcpPacket, RtcpPsfbPacket, RtcpSrPacket, 
 from streamserver.capture.frames import AUDIO_CLOCK_RATE, VIDEO_CLOCK_RATE
 from streamserver.config.media_settings import WebRTCSettings
 from streamserver.webrtc import consent, ice_lite
+from streamserver.webrtc import peer as peer_module
 from streamserver.webrtc.consent import Freshness, Stop
 from streamserver.webrtc.data_channel import Button, Key, Move, Ping, Scroll
 from streamserver.webrtc.errors import SignalError
@@ -492,6 +493,17 @@ async def test_a_viewer_that_never_answers_is_given_up(room: Room, monkeypatch: 
     await until(lambda: bob.media is None, within=5, what="the peer is given up")
 
 
+async def test_nothing_is_captured_for_a_viewer_that_does_not_connect(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peer_module, "EXPECTED_FOR", 0.1)
+    bob = room.session("bob")
+    await room.manager.create_peer(bob, VideoRequest(), AudioRequest())
+    assert len(room.video.places) == 1, "the key frame is made meanwhile"
+    await until(lambda: not room.video.places, within=5, what="capture ends")
+    assert bob.media is not None, "it may still come"
+
+
 async def test_a_viewer_with_another_certificate_is_refused(room: Room) -> None:
     """Somebody who answers in the viewer's name without the key of the certificate in its answer."""
     bob = room.session("bob")
@@ -503,7 +515,7 @@ async def test_a_viewer_with_another_certificate_is_refused(room: Room) -> None:
     await viewer.peer.set_answer(sdp)
     await until(lambda: bob.media is None, within=10, what="the connection is refused")
     assert not bob.is_watching
-    assert room.video.subscriptions == 0
+    assert not room.video.places
     await viewer.close()
 
 
