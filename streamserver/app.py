@@ -144,6 +144,7 @@ class App:
                 registry=registry,
                 run_dir=run_dir,
                 health=health,
+                desktop=desktop,
             )
         )
         await http.start()

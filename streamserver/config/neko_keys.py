@@ -11,8 +11,6 @@ NOT_YET: dict[str, str] = {
     "server.pprof": "",
     "desktop.input.socket": "touches go through the browser's DevTools",
     "desktop.unminimize": "the browser's window is kept maximised",
-    "openinapp.enabled": "",
-    "openinapp.open_command": "",
     "capture.broadcast.video_bitrate": "the video is that of viewers, not encoded again",
     "capture.broadcast.preset": "the video is that of viewers, not encoded again",
     "capture.broadcast.pipeline": "the video is that of viewers, not encoded again",

@@ -27,6 +27,7 @@ from streamserver.desktop.input import Input
 from streamserver.desktop.keyboard import Keyboard
 from streamserver.desktop.microphone import Microphone
 from streamserver.desktop.pages import Pages
+from streamserver.desktop.programs import Programs
 from streamserver.desktop.run_directory import RunDirectory
 from streamserver.desktop.sound import SoundDaemon, SoundServer
 from streamserver.desktop.supervisor import describe_exit
@@ -106,6 +107,7 @@ class Desktop:
         self.keyboard = Keyboard(self.input, accounts.lookup(None))
         self.uploads = Uploads(run_dir, accounts.lookup(None))
         self._pages: Pages | None = None
+        self._programs: Programs | None = None
         self._attaching: asyncio.Task[None] | None = None
         self.sound: SoundServer | None = None
         self.screen = settings.screen
@@ -158,6 +160,9 @@ class Desktop:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         self._tasks.clear()
+        if self._programs is not None:
+            await self._programs.stop()
+            self._programs = None
         if self._browser is not None:
             await self._browser.stop()
             self._browser.profile.release()
@@ -206,6 +211,26 @@ class Desktop:
             raise DropError("the browser is not there")
         await drop(self._pages, await self.uploads.store(files), x, y)
 
+    async def open_page(self, url: str) -> None:
+        """Open an address in a new tab.
+
+        Raises:
+            DesktopError: the browser is not there, or refuses.
+        """
+        if self._pages is None:
+            raise DesktopError("the browser is not there")
+        await self._pages.devtools.call("Target.createTarget", url=url)
+
+    async def run_program(self, command: Sequence[str]) -> None:
+        """Start a program on the display, as the browser's user, without a shell; it ends with the desktop.
+
+        Raises:
+            DesktopError: there is no such program, or too many run already.
+        """
+        if self._programs is None:
+            raise DesktopError("the desktop is not there")
+        await self._programs.run(command, self._children_environment())
+
     async def answer_dialog(self, files: Sequence[tuple[str, BinaryIO]]) -> None:
         """Give files (name, content) to the page that asks for some.
 
@@ -221,6 +246,7 @@ class Desktop:
         directory = self._directory.path
         self.keyboard = Keyboard(self.input, account)
         self.uploads = Uploads(directory, account)
+        self._programs = Programs(account, directory)
         self._browser = Browser(
             self._browser_settings,
             account,
@@ -268,8 +294,10 @@ class Desktop:
 
     async def _start_browser(self) -> None:
         assert self._browser is not None
-        environment = {**self.display.environment(), **(self.sound.environment() if self.sound else {})}
-        await self._browser.start(environment, self.screen)
+        await self._browser.start(self._children_environment(), self.screen)
+
+    def _children_environment(self) -> dict[str, str]:
+        return {**self.display.environment(), **(self.sound.environment() if self.sound else {})}
 
     def _connect(self, size: ScreenSize) -> None:
         self._disconnect()

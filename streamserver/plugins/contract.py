@@ -8,19 +8,34 @@ makes an object with the attributes of `Plugin`. It is found through the entry-p
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
 
+from streamserver.desktop.errors import DesktopError
 from streamserver.plugins.health import HealthRegistry
 
 if TYPE_CHECKING:  # the rooms these come from import this one
     from streamserver.api.app import ApiManager
     from streamserver.sessions.manager import SessionManager
     from streamserver.websocket.manager import WebSocketManager
+
+__all__ = [
+    "ENTRY_POINT_GROUP",
+    "Dependent",
+    "DesktopError",
+    "Exposing",
+    "Managers",
+    "NoDesktop",
+    "Plugin",
+    "PluginError",
+    "ServiceUnavailableError",
+    "SharedDesktop",
+    "no_services",
+]
 
 ENTRY_POINT_GROUP = "streamserver.plugins"
 """Entry points of this group are plugins."""
@@ -41,6 +56,28 @@ def no_services(name: str) -> object:
     )
 
 
+class SharedDesktop(Protocol):
+    """What a plugin may do on the shared screen. Both raise `DesktopError`, which says why not."""
+
+    async def open_page(self, url: str) -> None:
+        """Open an address in a new tab of the shared browser."""
+
+    async def run_program(self, command: Sequence[str]) -> None:
+        """Start a program there, as the browser's user, without a shell; the desktop ends it with itself."""
+
+
+class NoDesktop:
+    """Stands where there is no desktop behind the plugins."""
+
+    async def open_page(self, url: str) -> None:
+        """Refuse."""
+        raise DesktopError("there is no shared screen")
+
+    async def run_program(self, command: Sequence[str]) -> None:
+        """Refuse."""
+        raise DesktopError("there is no shared screen")
+
+
 @dataclass(frozen=True)
 class Managers:
     """What a plugin is given at start. Everything here is used on the event loop only."""
@@ -57,6 +94,8 @@ class Managers:
     """A directory that lasts until the next boot, writable by the server."""
     health: HealthRegistry
     """Where the plugin registers a probe."""
+    desktop: SharedDesktop = field(default_factory=NoDesktop)
+    """The shared screen."""
     service: Callable[[str], object] = no_services
     """The object that another, already started plugin exposes (list it in `depends_on`);
     raises `ServiceUnavailableError`."""

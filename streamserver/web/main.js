@@ -20,6 +20,7 @@ import { Files } from "./files.js";
 import { FullScreen } from "./fullscreen.js";
 import { Gate } from "./gate.js";
 import { Keyboard } from "./keyboard.js";
+import { Link } from "./link.js";
 import { Notice } from "./notice.js";
 import { Panel } from "./panel.js";
 import { Peer } from "./peer.js";
@@ -172,6 +173,7 @@ const pointer = new Pointer({
 });
 
 const clipboard = new Clipboard({ send, prompts, allowed: mayUseClipboard, letGo: () => keyboard.releaseAll() });
+const link = new Link({ allowed: inControl, prompts });
 const drop = new Drop({
   active: inControl,
   mayUpload: () => situation.phase === "live" && files.mayUpload,
@@ -298,7 +300,7 @@ function hear(event, payload) {
     if (event === "session/deleted") prompts.withdraw(`request ${payload.id}`);
     if (event === "control/host") controlChanged(hadControl);
     draw();
-  } else if (chat.hear(event, payload) || files.hear(event, payload)) draw();
+  } else if (chat.hear(event, payload) || files.hear(event, payload) || link.hear(event, payload)) draw();
   else if (event === "control/request") control.requested(payload.id);
   else if (pointers.hear(event, payload)) return;
   else if (broadcast.hear(event, payload) || roomSettings.hear(event, payload)) draw();
@@ -383,6 +385,7 @@ function draw() {
   broadcast.show(Boolean(room.me?.profile.is_admin));
   pointers.tidy();
   clipboard.show();
+  link.show();
   connection.show();
   lookAtGate();
   peopleButton.hidden = connectionButton.hidden = !live;

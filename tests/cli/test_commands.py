@@ -107,7 +107,7 @@ def test_what_is_no_flag(argument: str) -> None:
 
 def test_printing_the_configuration_of_all_sources(catnap: Catnap, tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text(
-        "server: {bind: ':1'}\nscaletozero: {enabled: true}\nopeninapp: {enabled: true}\n"
+        "server: {bind: ':1'}\nscaletozero: {enabled: true}\nlog: {dir: /tmp}\n"
     )
     done = catnap(
         "serve", "-c", "c.yaml", "--print-config", "--scaletozero.cooldown=9s",
@@ -119,7 +119,7 @@ def test_printing_the_configuration_of_all_sources(catnap: Catnap, tmp_path: Pat
     assert document["scaletozero"]["cooldown"] == "9s"
     assert document["session"]["api_token"] == "***"
     assert "hunter" not in done.stdout + done.stderr
-    assert "warning: openinapp.enabled is a setting of neko's" in done.stderr
+    assert "warning: log.dir is a setting of neko's" in done.stderr
 
 
 def test_mistakes_end_with_status_2_and_sentences(catnap: Catnap, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from plugins.chat import settings as chat_settings
 from plugins.filetransfer import settings as filetransfer_settings
+from plugins.openinapp import settings as openinapp_settings
 from streamserver.api.app import ROUTERS
 from streamserver.api.room_upload import make_router
 from streamserver.config.neko_keys import NOT_YET
@@ -31,13 +32,14 @@ SECTIONS = {
     "routes": "Routes",
     "settings": "Settings",
 }
-PLUGIN_EVENTS = ("chat/init", "chat/message", "filetransfer/update")
+PLUGIN_EVENTS = ("chat/init", "chat/message", "filetransfer/update", "openinapp/init")
 """Events of the built-in plugins, which the server itself does not know."""
 PLUGIN_ROUTES = (
     "POST /api/chat",
     "GET /api/filetransfer",
     "POST /api/filetransfer",
     "DELETE /api/filetransfer",
+    "POST /api/openinapp/openlink",
 )
 
 
@@ -59,6 +61,7 @@ def served() -> dict[str, set[str]]:
     for plugin, model in (
         ("chat", chat_settings.ChatSettings),
         ("filetransfer", filetransfer_settings.FileTransferSettings),
+        ("openinapp", openinapp_settings.OpenInAppSettings),
     ):
         settings |= {f"{plugin}.{name}" for name in model.model_fields}
     settings.add("scaletozero.enabled")
@@ -103,7 +106,7 @@ def test_settings_that_are_not_there_are_accepted_with_a_warning() -> None:
 
 
 def test_the_plugins_have_what_the_page_says_of_them() -> None:
-    for plugin in ("chat", "filetransfer"):
+    for plugin in ("chat", "filetransfer", "openinapp"):
         source = "".join(
             path.read_text(encoding="utf-8") for path in (ROOT / "plugins" / plugin).glob("*.py")
         )

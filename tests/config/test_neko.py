@@ -38,7 +38,6 @@ capture:
   screencast: {enabled: false}
 webrtc: {icelite: 1, nat1to1: [10.0.0.1], epr: 52000-52100}
 plugins: {enabled: true, dir: /etc/neko/plugins}
-openinapp: {enabled: true}
 """
 
 
@@ -48,7 +47,6 @@ def test_a_file_for_neko_is_accepted_with_warnings(tmp_path: Path) -> None:
     assert named == [
         "server.pprof",
         "capture.broadcast.preset",
-        "openinapp.enabled",
         "capture.video.codec",
         "webrtc.epr",
         "capture.video.pipelines.hq",

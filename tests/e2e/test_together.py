@@ -38,7 +38,9 @@ def playground() -> Iterator[Playground]:
 def server(playground: Playground, shared: Path) -> Iterator[RunningServer]:
     """One server, which shares files."""
     files = {"enabled": True, "dir": str(shared), "user_download": True, "user_upload": True}
-    with running_server(browser={"url": playground.url}, filetransfer=files) as server:
+    with running_server(
+        browser={"url": playground.url}, filetransfer=files, openinapp={"enabled": True}
+    ) as server:
         yield server
 
 
@@ -128,6 +130,28 @@ async def test_what_is_copied_on_one_side_is_pasted_on_the_other(
         await tab.keyboard.type("!")
         await until(lambda: "purr, 漢字!" in playground.of("typed"), within=10, what="keys work on")
         assert ann.errors == []
+
+
+async def test_a_link_opens_in_the_shared_browser_for_whoever_is_in_control(
+    server: RunningServer, playground: Playground
+) -> None:
+    async with person() as tab:
+        ann = await Page.open(tab, server.url)
+        await ann.sign_in("ann", "test-admin")
+        await ann.sees_picture()
+        await show(ann, "Settings")
+        address = tab.get_by_label("Link to open in the shared browser")
+        await expect(address).to_be_hidden()
+        await ann.take_control()
+        await until(lambda: playground.of("loaded"), within=20, what="the shared browser shows its page")
+        loaded = len(playground.of("loaded"))
+        await address.fill(playground.url)
+        await ann.press("Open it there")
+        await until(lambda: len(playground.of("loaded")) == loaded + 1, within=10, what="it is opened")
+        await expect(address).to_have_value("")
+        await address.fill("ftp://example.org")
+        await ann.press("Open it there")
+        await ann.reads("The link was not opened: URL must use http or https scheme.")
 
 
 async def test_a_page_of_version_2_sees_types_talks_and_is_heard(

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 from websockets.asyncio.client import ClientConnection, connect
 
-from streamserver.plugins.contract import Managers, Plugin
+from streamserver.plugins.contract import Managers, NoDesktop, Plugin, SharedDesktop
 from tests.api.running import Running, running
 
 DEADLINE = 5.0
@@ -68,7 +68,12 @@ class Hosted:
 
 @asynccontextmanager
 async def hosting(
-    plugin: Plugin, settings: BaseModel, run_dir: Path, **sections: Any
+    plugin: Plugin,
+    settings: BaseModel,
+    run_dir: Path,
+    *,
+    desktop: SharedDesktop | None = None,
+    **sections: Any,
 ) -> AsyncIterator[Hosted]:
     """Run a server with this plugin alone."""
     async with running(sections) as server:
@@ -79,6 +84,7 @@ async def hosting(
             registry=server.context.registry,
             run_dir=run_dir,
             health=server.context.health,
+            desktop=desktop or NoDesktop(),
         )
         hosted = Hosted(server, plugin)
         try:
