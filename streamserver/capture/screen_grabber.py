@@ -94,6 +94,11 @@ class ScreenGrabber:
                 self._damaged = True
             elif isinstance(event, _SIZE_EVENTS):
                 self._size_in_doubt = True
+        return self.is_outdated
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether the picture is out of date, as far as the last `poll` knew."""
         return self._damaged or self._size_in_doubt
 
     def invalidate(self) -> None:

@@ -155,7 +155,7 @@ class _Run:
         self._worker.acknowledge()
 
     def _encode(self, one: VideoOutlet) -> None:
-        if self._grabber.poll() and not self._update_picture():
+        if self._grabber.is_outdated and not self._update_picture():
             return
         captured_at, taken_at = time.monotonic(), time.time()
         encoder = self._encoders.get(one.rung.id)
