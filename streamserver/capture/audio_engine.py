@@ -15,6 +15,9 @@ from .pulse_source import CHUNK_BYTES, PulseSource, SoundServer
 from .silence import SilenceGate
 from .worker import Outlet, Worker
 
+BACKLOG_LIMIT = 16
+"""Packets on their way to the event loop at most: they are more and smaller than pictures."""
+
 _SILENCE = bytes(CHUNK_BYTES)
 
 
@@ -53,7 +56,7 @@ class AudioEngine:
     ) -> None:
         began = time.monotonic()
         place = timeline.place(began)
-        if place is None or not worker.has_room:
+        if place is None or worker.backlog >= BACKLOG_LIMIT:
             return
         if not gate.admit(silent=chunk == _SILENCE, duration=OPUS_FRAME_SECONDS):
             return

@@ -8,8 +8,9 @@ from .frames import AUDIO_CLOCK_RATE
 
 RTP_MODULUS = 1 << 32
 
-OPUS_FRAME_SECONDS = 0.02
-"""Length of one Opus packet, seconds."""
+OPUS_FRAME_SECONDS = 0.01
+"""Length of one Opus packet, seconds. Half of what is usual: sound waits until a packet is full, and players
+hold back two or three of them, while the picture waits for nothing (`playout-delay`)."""
 
 OPUS_FRAME_SAMPLES = int(AUDIO_CLOCK_RATE * OPUS_FRAME_SECONDS)
 """Length of one Opus packet in samples of the 48 kHz clock."""
@@ -57,7 +58,7 @@ class MachinePauses:
 
 
 class AudioTimeline:
-    """Gives each 20 ms of sound its time stamp.
+    """Gives each packet of sound its time stamp.
 
     Sound that flows without a gap advances by exactly one packet; after a gap (silence not sent, the recorder
     restarted, the machine asleep) the stamp jumps by wall time, never backwards. Sound that arrives faster

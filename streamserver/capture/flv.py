@@ -84,7 +84,7 @@ class FlvMuxer:
         self._container.mux(packet)
 
     def audio(self, frame: EncodedFrame) -> None:
-        """Send 20 ms of sound that came as Opus."""
+        """Send a packet of sound that came as Opus."""
         if self._encoder is None:
             return
         self._silence_until(frame.captured_at)

@@ -13,7 +13,7 @@ AUDIO_CLOCK_RATE = 48_000
 
 @dataclass(frozen=True, slots=True)
 class EncodedFrame:
-    """One encoded picture or 20 ms of encoded sound.
+    """One encoded picture or 10 ms of encoded sound.
 
     `data`: video: one H.264 access unit in Annex-B form (start codes; a key frame begins with SPS and PPS);
     audio: one Opus packet.

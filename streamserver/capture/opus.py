@@ -6,15 +6,16 @@ import av
 from av.audio.codeccontext import AudioCodecContext
 from av.audio.frame import AudioFrame
 
-from .clock import OPUS_FRAME_SAMPLES
+from .clock import OPUS_FRAME_SAMPLES, OPUS_FRAME_SECONDS
 from .errors import CaptureError
 from .frames import AUDIO_CLOCK_RATE
 
 
 class OpusEncoder:
-    """Encodes stereo sound in packets of 20 ms at up to `bitrate` kbit/s (variable). Not thread-safe.
+    """Encodes stereo sound in packets of `OPUS_FRAME_SECONDS` at up to `bitrate` kbit/s (variable).
 
-    `lowdelay` leaves out the speech mode, which is not used at such rates anyhow, and its 4 ms of look-ahead.
+    Not thread-safe. `lowdelay` leaves out the speech mode, which is not used at such rates anyhow, and its
+    4 ms of look-ahead.
     """
 
     def __init__(self, bitrate: int) -> None:
@@ -26,7 +27,8 @@ class OpusEncoder:
             context.format = "s16"
             context.layout = "stereo"
             context.bit_rate = bitrate * 1000
-            context.options = {"application": "lowdelay", "frame_duration": "20", "vbr": "on"}
+            context.options = {"application": "lowdelay", "vbr": "on"}
+            context.options |= {"frame_duration": f"{OPUS_FRAME_SECONDS * 1000:g}"}
             context.open()
         except (av.FFmpegError, ValueError) as error:
             raise CaptureError(f"libopus refuses {bitrate} kbit/s: {error}") from error
@@ -34,7 +36,7 @@ class OpusEncoder:
         self._samples = 0
 
     def encode(self, chunk: bytes) -> bytes:
-        """Return the packet for 20 ms of 48 kHz stereo in 16-bit samples (`CHUNK_BYTES` long)."""
+        """Return the packet for so much 48 kHz stereo in 16-bit samples (`CHUNK_BYTES` long)."""
         frame = AudioFrame(format="s16", layout="stereo", samples=OPUS_FRAME_SAMPLES)
         frame.sample_rate = AUDIO_CLOCK_RATE
         frame.pts = self._samples
@@ -45,5 +47,5 @@ class OpusEncoder:
         except av.FFmpegError as error:
             raise CaptureError(f"libopus failed: {error}") from error
         if len(packets) != 1:
-            raise CaptureError(f"libopus gave {len(packets)} packets for 20 ms, not one")
+            raise CaptureError(f"libopus gave {len(packets)} packets for one chunk")
         return bytes(packets[0])

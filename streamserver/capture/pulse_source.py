@@ -16,9 +16,9 @@ RECORDER = "parec"
 CHANNELS = 2
 
 CHUNK_BYTES = OPUS_FRAME_SAMPLES * CHANNELS * 2
-"""20 ms of 48 kHz stereo in 16-bit little-endian samples."""
+"""One Opus packet of 48 kHz stereo in 16-bit little-endian samples."""
 
-LATENCY_MS = 20
+LATENCY_MS = 10
 """What PulseAudio may collect before it hands sound over, milliseconds."""
 
 STOP_SECONDS = 2.0

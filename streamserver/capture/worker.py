@@ -117,7 +117,12 @@ class Worker:
     @property
     def has_room(self) -> bool:
         """Whether the event loop keeps up; when it does not, engines skip pictures, not queue them."""
-        return self._emitted - self._delivered < BACKLOG_LIMIT
+        return self.backlog < BACKLOG_LIMIT
+
+    @property
+    def backlog(self) -> int:
+        """Frames on their way to the event loop."""
+        return self._emitted - self._delivered
 
     def fileno(self) -> int:
         """Return the descriptor to wait on besides the source's own."""

@@ -41,7 +41,7 @@ from .payloads import MAX_PAYLOAD
 from .rate_limit import RateLimit
 from .receiver_reports import ReceiverReports, missing, wants_keyframe
 
-QUEUE_LIMIT: dict[MediaKind, int] = {"video": 12, "audio": 25}
+QUEUE_LIMIT: dict[MediaKind, int] = {"video": 12, "audio": 50}
 """Frames that wait: half a second at most. Usually none does, or a key frame that is paced."""
 
 RESEND_RATE, RESEND_BURST = 500.0, 300

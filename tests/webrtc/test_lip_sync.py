@@ -19,20 +19,18 @@ from tests.waiting import until
 from tests.webrtc.browser import look, open_page, watch
 from tests.webrtc.room import HandStream, open_room
 
-EVERY, LONG = 1.0, 0.25
+EVERY, LONG = 1.5, 0.25
 """Seconds from one flash to the next, and how long it lasts."""
 
 TONE = 880
 """Hz."""
 
-CALM = 50
-"""ms of sound that a player holds back when packets come evenly."""
+APART = 80
+"""ms that nobody notices."""
 
-HELD_BACK = """async () => {
-    const all = [...(await window.bob.pc.getStats()).values()];
-    const sound = all.find((entry) => entry.type === "inbound-rtp" && entry.kind === "audio");
-    return 1000 * sound.jitterBufferTargetDelay / sound.jitterBufferEmittedCount;
-}"""
+SETTLED = 5
+"""Flashes in a row by which it is judged. At first a player holds back more sound than it needs, and again
+for a while after the machine was too busy to play."""
 
 LISTEN = """async () => {
     const {video} = window.bob;
@@ -105,7 +103,12 @@ class Beeps(HandStream):
             self.deliver(EncodedFrame(data, True, rtp_time(begin, AUDIO_CLOCK_RATE), begin))
 
 
-@pytest.mark.slow
+def apart(flashes: list[float], beeps: list[float]) -> list[float]:
+    """Return how long after each flash its beep was heard, ms; of the last flash it may still be to come."""
+    return [min((beep - flash for beep in beeps), key=abs) for flash in flashes[:-1] if beeps]
+
+
+@pytest.mark.alone
 async def test_what_belongs_together_is_seen_and_heard_together() -> None:
     flashes, beeps = Flashes(), Beeps("audio", "audio", "opus")
     async with (
@@ -113,34 +116,27 @@ async def test_what_belongs_together_is_seen_and_heard_together() -> None:
         open_page() as page,
     ):
         sources = [asyncio.create_task(source.run()) for source in (flashes, beeps)]
+        seen: dict[str, list[float]] = {}
         try:
             await watch(room, page, "bob")
             await look(page, "bob", 5)
             await page.mouse.click(5, 5)  # without a gesture nothing is heard
             await page.evaluate(LISTEN)
-            await asyncio.sleep(3)  # players need some reports until they know how the two relate
-            await page.evaluate("window.seen.flashes.length = window.seen.beeps.length = 0")
 
-            async def enough() -> bool:
-                return bool(await page.evaluate("Math.min(seen.flashes.length, seen.beeps.length) >= 6"))
+            async def together() -> bool:
+                seen.update(await page.evaluate("window.seen"))
+                lately = apart(seen["flashes"], seen["beeps"])[-SETTLED:]
+                return len(lately) == SETTLED and statistics.median(map(abs, lately)) <= APART
 
-            deadline = time.monotonic() + 30
-            while not await enough():
-                assert time.monotonic() < deadline, await page.evaluate("window.seen")
-                await asyncio.sleep(0.2)
-            seen = await page.evaluate("window.seen")
-            held_back = await page.evaluate(HELD_BACK)
+            deadline = time.monotonic() + 60
+            while not await together():
+                assert time.monotonic() < deadline, apart(seen["flashes"], seen["beeps"])
+                await asyncio.sleep(0.3)
         finally:
             for source in sources:
                 source.cancel()
             await asyncio.wait(sources)
-    apart = [min((beep - flash for beep in seen["beeps"]), key=abs) for flash in seen["flashes"]]
-    print(f"sound after picture, ms: {[round(one) for one in apart]}; held back {held_back:.0f}")
-    if held_back > CALM:
-        pytest.skip(
-            f"the machine is too busy: sound comes so unevenly that it is held back by {held_back:.0f} ms"
-        )
-    assert abs(statistics.median(apart)) <= 80
+    print(f"sound after picture, ms: {[round(one) for one in apart(seen['flashes'], seen['beeps'])]}")
     assert abs(statistics.median(seen["tones"]) - TONE) < 30
 
 
