@@ -128,7 +128,8 @@ class Chat:
         return self._settings.enabled and is_permitted(what, session, self._sessions.room)
 
     def _send(self, sender: Session, text: str) -> None:
-        message = wire(sender.id, self._now(), text)
-        for session in self._sessions.list():
-            if self._may(CAN_RECEIVE, session):
-                session.send(MESSAGE, message)
+        self._sessions.broadcast(
+            MESSAGE,
+            wire(sender.id, self._now(), text),
+            to=lambda session: self._may(CAN_RECEIVE, session),
+        )

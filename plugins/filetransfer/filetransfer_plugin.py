@@ -127,11 +127,10 @@ class FileTransfer:
         session.send(UPDATE, update(self._rules, self._listing.files, enabled=self.enabled_for(session)))
 
     def _tell_all(self) -> None:
-        shown, hidden = (
-            update(self._rules, self._listing.files, enabled=enabled) for enabled in (True, False)
-        )
-        for session in self._sessions.list():
-            session.send(UPDATE, shown if self.enabled_for(session) else hidden)
+        files = self._listing.files
+        self._sessions.broadcast(UPDATE, update(self._rules, files, enabled=True), to=self.enabled_for)
+        hidden = update(self._rules, files, enabled=False)
+        self._sessions.broadcast(UPDATE, hidden, to=lambda session: not self.enabled_for(session))
 
     def _room_changed(self, _: Session | None, new: RoomSettings, old: RoomSettings) -> None:
         for session in self._sessions.list():

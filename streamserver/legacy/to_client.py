@@ -63,7 +63,8 @@ class ToClient:
         return []
 
     def _init(self, fields: Fields) -> list[Fields]:
-        self._sessions = dict(fields["sessions"])
+        # what is kept is changed later, and others are told the same objects
+        self._sessions = {one: dict(found) for one, found in fields["sessions"].items()}
         connected = [one for one, found in self._sessions.items() if found["state"]["is_connected"]]
         self._shown = set(connected) | {self._id}
         settings = fields["settings"]
@@ -100,7 +101,7 @@ class ToClient:
         return [{"event": "system/disconnect", "title": fields.get("title", "disconnected"), "message": told}]
 
     def _created(self, fields: Fields) -> list[Fields]:
-        self._sessions[fields["id"]] = fields
+        self._sessions[fields["id"]] = dict(fields)
         return []
 
     def _deleted(self, fields: Fields) -> list[Fields]:

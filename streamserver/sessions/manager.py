@@ -29,6 +29,7 @@ from streamserver.sessions.model import (
     ABSENT,
     API_SESSION_ID,
     MediaPeer,
+    Message,
     RoomSettings,
     Session,
     SessionId,
@@ -140,11 +141,20 @@ class SessionManager:
             last_admin_left_at=self._connections.last_left.get(True),
         )
 
-    def broadcast(self, event: str, payload: object = ABSENT, *, exclude: Session | None = None) -> None:
-        """Send a message to every connected session but `exclude`."""
+    def broadcast(
+        self,
+        event: str,
+        payload: object = ABSENT,
+        *,
+        exclude: Session | None = None,
+        to: Callable[[Session], bool] | None = None,
+    ) -> None:
+        """Send a message to every connected session but `exclude`; with `to`, to those it is true of."""
+        message = Message(event, payload)
         for session in self.list():
-            if session is not exclude:
-                session.send(event, payload)
+            socket = session.socket
+            if socket is not None and session is not exclude and (to is None or to(session)):
+                socket.pass_on(message)
 
     # logging in and out
 

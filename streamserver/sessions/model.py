@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Final, NewType, Protocol, Self
+from typing import TYPE_CHECKING, Final, NewType, Protocol, Self, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from streamserver.config.settings import SessionSettings
 
 SessionId = NewType("SessionId", str)
+
+Form = TypeVar("Form")
 
 API_SESSION_ID = SessionId("API")
 """The virtual session behind `session.api_token`."""
@@ -41,11 +43,34 @@ class BadRoomSettings(ValueError):  # noqa: N818 (it says what the value is)
     """A change of the room's settings is malformed; the message names the field."""
 
 
+class Message:
+    """One message to many: what it becomes on its way to a client is made once for all of them."""
+
+    __slots__ = ("_made", "event", "payload")
+
+    def __init__(self, event: str, payload: object = ABSENT) -> None:
+        """`payload` must not change any more."""
+        self.event = event
+        self.payload = payload
+        self._made: dict[object, object] = {}
+
+    def form(self, make: Callable[[str, object], Form]) -> Form:
+        """Return `make(event, payload)`, which is called once however many ask."""
+        try:
+            return cast("Form", self._made[make])
+        except KeyError:
+            made = self._made[make] = make(self.event, self.payload)
+            return made
+
+
 class SocketPeer(Protocol):
     """The WebSocket of a session."""
 
     def send(self, event: str, payload: object = ABSENT) -> None:
         """Queue one message. Never blocks; a full queue closes this peer and nobody else's."""
+
+    def pass_on(self, message: Message) -> None:
+        """Do the same with a message that others get too."""
 
     def close(self, reason: str) -> None:
         """Send `system/disconnect` with this reason, then close. Never blocks; once is enough."""
@@ -167,6 +192,7 @@ class Session:
         """Whether it has control (neko: is host)."""
         self.last_input = float("-inf")
         """When it last sent input (whether it had control or not): seconds of `time.monotonic`."""
+        self._wire: tuple[MemberProfile | None, SessionState | None, dict[str, JsonValue]] = (None, None, {})
         self.cursor_trail: deque[tuple[int, int]] = deque(maxlen=CURSOR_TRAIL)
         """Where its pointer was lately, px, while it did not control and may show that."""
 
@@ -186,8 +212,15 @@ class Session:
             self.socket.send(event, payload)
 
     def to_wire(self) -> dict[str, JsonValue]:
-        """Return id, profile and state as clients see them."""
-        return {"id": self.id, "profile": self.profile.to_wire(), "state": self.state.to_wire()}
+        """Return id, profile and state as clients see them; the same object until one of them changes.
+
+        Everybody who connects is told of all sessions.
+        """
+        profile, state, wire = self._wire
+        if profile is not self.profile or state is not self.state:
+            wire = {"id": self.id, "profile": self.profile.to_wire(), "state": self.state.to_wire()}
+            self._wire = self.profile, self.state, wire
+        return wire
 
     def __repr__(self) -> str:
         return f"<Session {self.id}>"

@@ -14,6 +14,7 @@ from streamserver.desktop.errors import DesktopError
 from streamserver.members.profile import MemberProfile
 from streamserver.sessions.manager import SessionManager
 from streamserver.sessions.model import RoomSettings, Session
+from streamserver.websocket.peer import PartlyEncoded, encode_text
 from streamserver.websocket.ports import BroadcastPort, DesktopPort, WebRTCPort
 
 if TYPE_CHECKING:  # it loads codecs, which not every command needs
@@ -40,6 +41,7 @@ class Broadcaster:
         self._webrtc = webrtc
         self._unsubscribe: list[Callable[[], None]] = []
         self._closing: set[asyncio.Future[None]] = set()
+        self._texts: dict[Session, tuple[dict[str, JsonValue], str]] = {}
 
     def attach(self) -> None:
         """Begin to listen; before plugins do, so that `system/init` is the first thing a client hears."""
@@ -65,19 +67,29 @@ class Broadcaster:
         while self._unsubscribe:
             self._unsubscribe.pop()()
 
-    def init_payload(self, session: Session) -> dict[str, JsonValue]:
+    def init_payload(self, session: Session) -> dict[str, object]:
         """Return what a client is told first: everything it needs to draw the room."""
         screen = self._desktop.screen
-        return {
+        others = [(other, other.to_wire()) for other in self._sessions.list()]
+        payload: dict[str, JsonValue] = {
             "session_id": session.id,
             "control_host": _control("", self._sessions.controller),
             "screen_size": {"width": screen.width, "height": screen.height, "rate": screen.rate},
-            "sessions": {other.id: other.to_wire() for other in self._sessions.list()},
+            "sessions": {other.id: wire for other, wire in others},
             "settings": self._sessions.room.to_wire(),
             "touch_events": self._desktop.touch.reaches_pages,
             "screencast_enabled": self._screencast,
             "webrtc": {"videos": list(self._webrtc.video_ids)},
         }
+        texts = [self._text(other, wire) for other, wire in others]
+        return PartlyEncoded(payload, "sessions", f"{{{','.join(texts)}}}")
+
+    def _text(self, session: Session, wire: dict[str, JsonValue]) -> str:
+        """Return key and value of a session in JSON, made once per change of it."""
+        known = self._texts.get(session)
+        if known is None or known[0] is not wire:
+            known = self._texts[session] = wire, encode_text({session.id: wire})[1:-1]
+        return known[1]
 
     def admin_payload(self) -> dict[str, JsonValue]:
         """Return what an admin is told besides."""
@@ -106,6 +118,7 @@ class Broadcaster:
         self._sessions.broadcast("session/created", session.to_wire())
 
     def _deleted(self, session: Session) -> None:
+        self._texts.pop(session, None)
         self._sessions.broadcast("session/deleted", {"id": session.id})
 
     def _media_closed(self, session: Session) -> None:
@@ -127,9 +140,9 @@ class Broadcaster:
         self._sessions.broadcast("system/settings", {"id": actor.id if actor else "", **new.to_wire()})
 
     def _broadcast_changed(self, status: BroadcastStatus) -> None:
-        for session in self._sessions.list():
-            if session.profile.is_admin:
-                session.send("broadcast/status", _status(status))
+        self._sessions.broadcast(
+            "broadcast/status", _status(status), to=lambda session: session.profile.is_admin
+        )
 
     def _chooser_changed(self, is_open: bool) -> None:
         controller = self._sessions.controller

@@ -20,6 +20,7 @@ from streamserver.websocket.credentials import find_token, origin_allowed
 from streamserver.websocket.limits import LogLimiter, TokenBucket
 from streamserver.websocket.messages import BadMessage, ClientMessage, parse
 from streamserver.websocket.metrics import WebSocketMetrics
+from streamserver.websocket.outlet import Outlet
 from streamserver.websocket.peer import Encode, WebSocketPeer, encode_one
 
 log = get_logger("websocket")
@@ -51,6 +52,7 @@ class WebSocketEndpoint:
         self._metrics = metrics
         self.dispatch = dispatch
         self._clock = clock
+        self._outlet = Outlet()
         self._limiters: weakref.WeakKeyDictionary[Session, LogLimiter] = weakref.WeakKeyDictionary()
 
     async def __call__(self, websocket: WebSocket) -> None:
@@ -84,7 +86,7 @@ class WebSocketEndpoint:
 
     def make_peer(self, websocket: WebSocket, name: str, encode: Encode = encode_one) -> WebSocketPeer:
         """Return the sending half for an accepted socket; `encode` makes frames of messages."""
-        return WebSocketPeer(websocket, name, self._metrics, encode)
+        return WebSocketPeer(websocket, name, self._metrics, self._outlet, encode)
 
     async def serve(
         self,

@@ -73,6 +73,6 @@ class InactiveCursors:
             self._moving = bool(ways)
 
     def _send(self, ways: list[JsonValue]) -> None:
-        for session in self._sessions.list():
-            if session.profile.can_see_inactive_cursors:
-                session.send("session/cursors", ways)
+        self._sessions.broadcast(
+            "session/cursors", ways, to=lambda session: session.profile.can_see_inactive_cursors
+        )

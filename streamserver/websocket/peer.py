@@ -11,8 +11,9 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from streamserver.awake import awake_timeout
 from streamserver.logs import get_logger
-from streamserver.sessions.model import ABSENT
+from streamserver.sessions.model import ABSENT, Message
 from streamserver.websocket.metrics import WebSocketMetrics
+from streamserver.websocket.outlet import Outlet, text_frame, writer_of
 
 log = get_logger("websocket")
 
@@ -24,6 +25,9 @@ QUEUE_BYTES = 8 * 1024 * 1024
 
 SEND_TIMEOUT = 20.0
 """Seconds a client may go without reading while something waits for it."""
+
+WRITE_BYTES = 64 * 1024
+"""Bytes beyond which no more messages are put into one write."""
 
 CLOSE_TIMEOUT = 3.0
 """Seconds a client has to take what still waits for it once we close."""
@@ -42,8 +46,22 @@ Encode = Callable[[str, object], Iterable[str]]
 """Makes the frames of a message: one, or as many as another protocol needs."""
 
 
+class PartlyEncoded(dict[str, object]):
+    """A payload of which one value, the last, is known as text too: what everybody is told who connects."""
+
+    def __init__(self, payload: Mapping[str, object], key: str, text: str) -> None:
+        """`text` is the JSON of `payload[key]`."""
+        super().__init__(payload)
+        self.key = key
+        self.text = text
+
+
 def encode(event: str, payload: object = ABSENT) -> str:
     """Return a message as text; `ABSENT` leaves the payload out, None is null."""
+    if isinstance(payload, PartlyEncoded):
+        others = encode_text({key: value for key, value in payload.items() if key != payload.key})
+        inner = f"{others[:-1]}{',' if len(payload) > 1 else ''}{json.dumps(payload.key)}:{payload.text}}}"
+        return f'{{"event":{json.dumps(event)},"payload":{inner}}}'
     message: dict[str, object] = {"event": event}
     if payload is not ABSENT:
         message["payload"] = payload
@@ -61,13 +79,26 @@ def encode_one(event: str, payload: object) -> tuple[str]:
 
 
 class WebSocketPeer:
-    """What `Session.socket` is. `send` and `close` never block; `write` is the task that does the work."""
+    """What `Session.socket` is. `send` and `close` never block.
+
+    What is sent is written by the outlet as long as the client takes it at once; `write` is the task that
+    does what needs waiting.
+    """
 
     def __init__(
-        self, websocket: WebSocket, name: str, metrics: WebSocketMetrics, encode: Encode = encode_one
+        self,
+        websocket: WebSocket,
+        name: str,
+        metrics: WebSocketMetrics,
+        outlet: Outlet,
+        encode: Encode = encode_one,
     ) -> None:
         """`name` is the session in log lines."""
         self._encode = encode
+        self._outlet = outlet
+        self._writer = writer_of(websocket.scope)
+        self._due = False
+        self._waits = self._writer is None
         self._websocket = websocket
         self._name = name
         self._metrics = metrics
@@ -81,11 +112,15 @@ class WebSocketPeer:
 
     def send(self, event: str, payload: object = ABSENT) -> None:
         """Queue a message. When too much waits already, the client is too slow and is closed."""
+        self.pass_on(Message(event, payload))
+
+    def pass_on(self, message: Message) -> None:
+        """Queue a message that others get too."""
         if not self._open:
             return
-        for text in self._encode(event, payload):
+        for text in message.form(self._encode):
             self.send_text(text)
-        self._metrics.sent(event)
+        self._metrics.sent(message.event)
 
     def send_text(self, text: str) -> None:
         """Queue a frame that is made already."""
@@ -106,6 +141,7 @@ class WebSocketPeer:
         self._metrics.sent("system/disconnect")
         self._close_reason = reason
         self._close_code = CLOSE_CODES.get(reason, CLOSE_REFUSED)
+        self._wait()
         asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self._failed.set)
 
     async def write(self) -> None:
@@ -119,11 +155,45 @@ class WebSocketPeer:
             writing.cancel()
             failing.cancel()
             await asyncio.wait({writing, failing})
+            self._waits = True
             self._waiting.clear()
 
     def _queue(self, text: str) -> None:
         self._waiting.append(text)
         self._waiting_bytes += len(text)
+        if self._waits:
+            self._work.set()
+        elif not self._due:
+            self._due = True
+            self._outlet.soon(self)
+
+    def flush(self) -> None:
+        """Write what waits, as the outlet's turn; leave it to the task when the client does not take it."""
+        self._due = False
+        if self._waits:
+            return
+        assert self._writer is not None
+        while self._waiting:
+            frames, count, size = [], 0, 0
+            for text in self._waiting:
+                frames.append(text_frame(text))
+                count += 1
+                size += len(text)
+                if size > WRITE_BYTES:
+                    break
+            if not self._writer.write_frames(b"".join(frames)):
+                self._wait()
+                return
+            self._waiting_bytes -= size
+            if count == len(self._waiting):
+                self._waiting.clear()
+            else:
+                for _ in range(count):
+                    self._waiting.popleft()
+
+    def _wait(self) -> None:
+        """Let the task do what is to be done now."""
+        self._waits = True
         self._work.set()
 
     async def _write_all(self) -> None:
@@ -137,6 +207,7 @@ class WebSocketPeer:
                 if self._close_code is not None:
                     await self._websocket.close(self._close_code, self._close_reason)
                     return
+                self._waits = self._writer is None
                 self._work.clear()
                 await self._work.wait()
         except TimeoutError:

@@ -13,7 +13,7 @@ from streamserver.config.types import ScreenSize
 from streamserver.desktop.browser import BrowserState
 from streamserver.desktop.drop import DropError
 from streamserver.desktop.errors import ScreenRefused
-from streamserver.sessions.model import Session
+from streamserver.sessions.model import Message, Session
 from streamserver.signals import Signal
 from streamserver.webrtc.signaling import AudioRequest, AudioStatus, Provide, VideoRequest, VideoStatus
 from tests.stand_ins import ClipboardStandIn, FileChooserStandIn, KeyboardStandIn, TouchStandIn
@@ -96,4 +96,7 @@ class Watched:
         self.sent.append((event, payload))
 
     def close(self, reason: str) -> None:
+    def pass_on(self, message: Message) -> None:
+        self.send(message.event, message.payload)
+
         self.closed = reason

@@ -17,7 +17,7 @@ from streamserver.plugins.contract import Managers
 from streamserver.plugins.health import HealthRegistry
 from streamserver.plugins.manager import PluginManager, discover
 from streamserver.sessions.manager import SessionManager
-from streamserver.sessions.model import ABSENT, Session
+from streamserver.sessions.model import ABSENT, Message, Session
 
 if TYPE_CHECKING:
     from streamserver.websocket.manager import WebSocketManager
@@ -43,6 +43,9 @@ class Socket:
 
     def send(self, event: str, payload: object = ABSENT) -> None:
         self.received.append((event, payload))
+
+    def pass_on(self, message: Message) -> None:
+        self.send(message.event, message.payload)
 
     def close(self, reason: str) -> None:
         pass

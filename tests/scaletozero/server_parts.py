@@ -16,7 +16,7 @@ from streamserver.members.profile import MemberProfile
 from streamserver.plugins.contract import Managers
 from streamserver.plugins.health import HealthRegistry
 from streamserver.sessions.manager import SessionManager
-from streamserver.sessions.model import ABSENT, Session
+from streamserver.sessions.model import ABSENT, Message, Session
 
 if TYPE_CHECKING:
     from streamserver.api.app import ApiManager
@@ -33,6 +33,9 @@ class Socket:
 
     def send(self, event: str, payload: object = ABSENT) -> None:
         pass
+
+    def pass_on(self, message: Message) -> None:
+        self.send(message.event, message.payload)
 
     def close(self, reason: str) -> None:
         self.closed = reason

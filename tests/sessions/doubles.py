@@ -11,7 +11,7 @@ from streamserver.config.settings import SessionSettings
 from streamserver.members.multiuser import ADMIN_PROFILE, USER_PROFILE
 from streamserver.members.profile import MemberProfile
 from streamserver.sessions.manager import SessionManager
-from streamserver.sessions.model import ABSENT, Session
+from streamserver.sessions.model import ABSENT, Message, Session
 
 
 class FakeSocket:
@@ -23,6 +23,9 @@ class FakeSocket:
 
     def send(self, event: str, payload: object = ABSENT) -> None:
         self.sent.append((event, payload))
+
+    def pass_on(self, message: Message) -> None:
+        self.send(message.event, message.payload)
 
     def close(self, reason: str) -> None:
         self.closed.append(reason)

@@ -258,8 +258,10 @@ async def test_deleting_a_session_under_the_hooks_waits_for_them_to_stop() -> No
     session, token = manager.create("ann", user())
     seen = Recorder(manager)
     stopped: list[int] = []
+    begun = asyncio.Event()
 
     async def hook(_: Session) -> None:
+        begun.set()
         try:
             await asyncio.sleep(3600)
         finally:
@@ -267,7 +269,7 @@ async def test_deleting_a_session_under_the_hooks_waits_for_them_to_stop() -> No
 
     manager.events.connecting.subscribe(hook)
     connecting = asyncio.create_task(manager.connect(session, FakeSocket()))
-    await until(lambda: session.is_connected, within=5, what="the hooks run")
+    await until(begun.is_set, within=5, what="the hooks run")
     manager.delete(session.id)
     assert manager.by_token(token) is None
     with pytest.raises(ConnectRefusedError, match="session deleted"):

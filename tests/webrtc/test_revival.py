@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from streamserver.sessions.model import Session
+from streamserver.sessions.model import Message, Session
 from streamserver.webrtc import revival
 from streamserver.webrtc.consent import Stop
 from streamserver.webrtc.peer import PeerState
@@ -36,6 +36,9 @@ class Post:
     def send(self, event: str, payload: object = None) -> None:
         assert isinstance(payload, dict)
         self.sent.append((event, payload))
+
+    def pass_on(self, message: Message) -> None:
+        self.send(message.event, message.payload)
 
     def close(self, reason: str) -> None:
         pass
