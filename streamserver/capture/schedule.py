@@ -7,6 +7,20 @@ from dataclasses import dataclass
 KEYFRAME_INTERVAL = 0.3
 """Seconds between two key frames at least; requests that come closer together share one."""
 
+EARLY = 1.0
+"""Frame intervals by which a change may come before its slot: after a quiet time two may follow each other at
+once, since pages show the key first and what it did with the next picture, and none waits for refinement.
+"""
+
+MOTION = 0.25
+"""Seconds: changes that follow each other within this are motion; a slower pace is that of single events."""
+
+OVERDUE = 2.0
+"""Gaps between the last changes after which motion is taken to have ended, and refinement begins. Else a film
+of 24 pictures a second would be refined between any two of them, where more are allowed: half as much CPU
+again.
+"""
+
 REFINEMENT_LIMIT = 60
 """Pictures encoded at most after the last change to bring a coarse picture up to quality."""
 
@@ -61,23 +75,29 @@ class Refinement:
 class VideoSchedule:
     """Decides, for one stream, when a picture is encoded.
 
-    * A change is encoded at once after a quiet time, else at the frame rate's next slot.
+    * A change is encoded at once after a quiet time, and so is the next one; else at the frame rate's next
+      slot.
     * A key frame is encoded as soon as one is asked for and the last one is `keyframe_interval` ago.
     * When the last picture is further from the screen than `settled_psnr` (the bit rate did not allow more),
-      the unchanged picture is encoded again as long as that helps.
+      the unchanged picture is encoded again as long as that helps, once motion has come to rest.
     * Else nothing is encoded: a still screen costs nothing.
+
+    Attributes:
+        refinement_interval: seconds between refinements at least.
     """
 
     def __init__(
         self, fps: float, settled_psnr: float, *, keyframe_interval: float = KEYFRAME_INTERVAL
     ) -> None:
-        self._interval = 1.0 / fps
+        self._interval = self.refinement_interval = 1.0 / fps
         self._keyframe_interval = keyframe_interval
         self._refinement = Refinement(settled_psnr)
         self._changed = True
         self._keyframe_wanted = True
         self._next_slot = -NEVER
         self._last_keyframe = -NEVER
+        self._last_picture = self._last_change = -NEVER
+        self._gaps = (NEVER, NEVER)
 
     def screen_changed(self) -> None:
         """Note that the screen does not look like the last encoded picture any more."""
@@ -96,7 +116,13 @@ class VideoSchedule:
         keyframe_at = self._last_keyframe + self._keyframe_interval if self._keyframe_wanted else NEVER
         if now >= keyframe_at:
             return Step(encode=True, keyframe=True)
-        picture_at = self._next_slot if self._changed or self._refinement.wanted else NEVER
+        picture_at = NEVER
+        if self._changed:
+            picture_at = self._next_slot - EARLY * self._interval
+        elif self._refinement.wanted:
+            picture_at = max(
+                self._next_slot, self._rest_begins, self._last_picture + self.refinement_interval
+            )
         if now >= picture_at:
             return Step(encode=True)
         due = min(keyframe_at, picture_at)
@@ -104,6 +130,10 @@ class VideoSchedule:
 
     def encoded(self, now: float, *, keyframe: bool, psnr: float) -> None:
         """Note that the picture taken at `now` was encoded, and how near it is to the screen (dB)."""
+        self._last_picture = now
+        if self._changed:
+            self._gaps = self._gaps[1], now - self._last_change
+            self._last_change = now
         if self._changed or keyframe:
             self._refinement.begin(psnr)
         else:
@@ -114,5 +144,11 @@ class VideoSchedule:
             self._last_keyframe = now
         # A slot missed by little does not move the following ones: the mean rate stays what was set.
         late = now - self._next_slot
-        slot = self._next_slot if 0 <= late < self._interval / 2 else now
+        slot = self._next_slot if late < self._interval / 2 else now
         self._next_slot = slot + self._interval
+
+    @property
+    def _rest_begins(self) -> float:
+        """When the screen can be taken to rest: the next change of a motion would have come by then."""
+        gap = max(self._gaps)
+        return self._last_change + OVERDUE * gap if gap <= MOTION else self._last_change

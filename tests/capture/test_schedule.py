@@ -1,6 +1,7 @@
 import itertools
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -53,6 +54,38 @@ def test_a_change_after_quiet_is_encoded_at_once() -> None:
     assert run.encoded[1:] == [(110, False)]
 
 
+def test_the_change_after_it_is_encoded_at_once_too_and_the_third_waits() -> None:
+    run = Run()
+    run.until(110)
+    for at in (110, 110.005, 110.01):
+        run.until(at)
+        run.schedule.screen_changed()
+    run.until(120)
+    assert [at for at, _ in run.encoded[1:]] == [110, 110.005, pytest.approx(110 + 1 / FPS)]
+
+
+def test_constant_changes_are_encoded_at_the_rate_that_is_set() -> None:
+    run = Run()
+    run.until(110)
+    for tick in range(1000):
+        run.schedule.screen_changed()
+        run.until(110 + (tick + 1) / 200)
+    times = [at for at, _ in run.encoded[1:]]
+    assert len(times) == pytest.approx(5 * FPS, abs=2)
+    assert all(
+        after - before == pytest.approx(1 / FPS, abs=0.006) for before, after in itertools.pairwise(times[1:])
+    )
+
+
+def test_a_change_does_not_wait_for_the_slot_that_refinement_took() -> None:
+    run = Run(psnr=COARSE)
+    run.until(100 + 1.2 / FPS)
+    assert len(run.encoded) == 2
+    run.schedule.screen_changed()
+    run.until(100 + 1.3 / FPS)
+    assert run.encoded[2][0] == pytest.approx(100 + 1.2 / FPS)
+
+
 def test_a_change_that_cannot_be_seen_is_nothing() -> None:
     run = Run()
     run.until(110)
@@ -95,6 +128,30 @@ def test_refinement_that_gains_goes_on_for_a_bounded_time() -> None:
         run.psnr = COARSE + tick * 0.01
         run.until(run.now + 1 / FPS)
     assert REFINEMENT_PATIENCE < len(run.encoded) <= 1 + REFINEMENT_LIMIT
+
+
+@pytest.mark.parametrize("pictures_a_second", [6, 10, 24, 29.97])
+def test_a_film_is_not_refined_between_its_pictures(pictures_a_second: float) -> None:
+    run = Run(psnr=COARSE)
+    run.until(105)
+    run.encoded.clear()
+    for picture in range(100):
+        run.schedule.screen_changed()
+        run.until(105 + (picture + 1) / pictures_a_second)
+    # Its first two may be taken for events of their own.
+    assert 100 <= len(run.encoded) <= 100 + 2 * REFINEMENT_PATIENCE
+
+
+def test_refinement_begins_soon_after_motion_has_ended() -> None:
+    run = Run(psnr=COARSE)
+    for picture in range(1, 21):
+        run.schedule.screen_changed()
+        run.until(100 + picture / 24)
+    before = len(run.encoded)
+    run.until(run.now + 1 / 24 + 0.001)
+    assert len(run.encoded) == before + 1
+    run.until(120)
+    assert len(run.encoded) == before + REFINEMENT_PATIENCE
 
 
 Happening = tuple[float, str]
