@@ -53,6 +53,9 @@ CLOSE_TIMEOUT = 3.0
 """Seconds that aiortc gets to say goodbye; then the connection is cut."""
 
 
+SOUND_AFTER = 0.05
+"""Seconds that the first picture gets before sound begins."""
+
 EXPECTED_FOR = 5.0
 """Seconds that the picture is captured for a viewer that does not connect."""
 
@@ -345,7 +348,8 @@ class Peer:
             return
         self.connection.on_delivery = None
         self.video.flow.set_ready()
-        self.audio.flow.set_ready()
+        # The first listener's sound keeps the loop busy for some ms, in which the first picture would wait.
+        asyncio.get_running_loop().call_later(SOUND_AFTER, self.audio.flow.set_ready)
 
     def _path_changed(self) -> None:
         # What was under way to the old address is lost; without a key frame the picture stands still for 3 s.
