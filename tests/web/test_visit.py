@@ -102,6 +102,30 @@ def test_what_is_typed_before_the_data_channel_opens_is_not_lost(browser: Browse
     wait_for_inputs(room, [e for key in b"abc" for e in ((KEY_DOWN, key), (KEY_UP, key))], KEY_DOWN, KEY_UP)
 
 
+CONNECTIONS = """() => {
+  window.connections = [];
+  window.RTCPeerConnection = class extends RTCPeerConnection {
+    constructor(...settings) { super(...settings); connections.push(this); }
+  };
+}"""
+"""The page's connections are counted."""
+
+
+def test_the_connection_is_made_while_the_form_is_filled_in(browser: Browser, room: RoomServer) -> None:
+    page = browser.open(room.url)
+    page.evaluate(CONNECTIONS)
+    states = "connections.map((connection) => connection.connectionState)"
+    page.get_by_label("Your name").fill("Ann")
+    page.get_by_label("Password").fill("guess")
+    assert page.evaluate(states) == ["new"]
+    sign_in(page)
+    expect(page.get_by_role("button", name="Take control")).to_be_visible()
+    assert page.evaluate(states) == ["connected"]
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+    assert page.evaluate(states) == ["closed"]
+
+
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
