@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import fractions
+import gc
 import json
 import os
 import sys
@@ -374,6 +375,7 @@ async def serve(kind: str, display: str | None) -> None:
     """Answer requests until the input ends."""
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
     backend = make_backend(kind, display)
+    gc.freeze()  # as `catnap serve` does once it runs
     lag: LoopLag | None = None
     reader = asyncio.StreamReader(limit=1 << 20)
     await asyncio.get_running_loop().connect_read_pipe(
