@@ -17,7 +17,8 @@ from streamserver.capture.capture import Capture
 from streamserver.capture.errors import BroadcastError, CaptureError
 from streamserver.capture.stills import Stills
 from streamserver.config import Loaded
-from streamserver.config.sharing_settings import BroadcastSettings
+from streamserver.config.sharing_settings import BroadcastSettings, WebcamSettings
+from streamserver.desktop.camera import Camera
 from streamserver.desktop.desktop import Desktop
 from streamserver.desktop.errors import DesktopError
 from streamserver.legacy import make_routes
@@ -105,6 +106,7 @@ class App:
             registry,
             legacy=settings.legacy,
             microphone=desktop.microphone,
+            camera=await _camera(settings.capture.webcam),
         )
         self._stops.append(("webrtc", webrtc.stop))
         await webrtc.start()
@@ -168,6 +170,17 @@ class App:
                 log.warning("part did not stop in time", part=part, timeout=STOP_TIMEOUT)
             except Exception:
                 log.exception("part failed to stop", part=part)
+
+
+async def _camera(settings: WebcamSettings) -> Camera | None:
+    """Return the camera that pages see viewers by; None, with a line in the log, where there can be none."""
+    if not settings.enabled:
+        return None
+    camera = Camera(settings.device, settings.width, settings.height)
+    if reason := await asyncio.to_thread(camera.why_not):
+        log.warning("no viewer can be seen by pages", reason=reason)
+        return None
+    return camera
 
 
 async def _begin_broadcast(broadcast: Broadcast, settings: BroadcastSettings) -> None:

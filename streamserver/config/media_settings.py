@@ -13,6 +13,7 @@ from streamserver.config.sharing_settings import (
     InputSettings,
     MicrophoneSettings,
     ScreencastSettings,
+    WebcamSettings,
 )
 from streamserver.config.types import (
     ByteSize,
@@ -143,6 +144,7 @@ class CaptureSettings(Section):
     screencast: ScreencastSettings = ScreencastSettings()
     broadcast: BroadcastSettings = BroadcastSettings()
     microphone: MicrophoneSettings = MicrophoneSettings()
+    webcam: WebcamSettings = WebcamSettings()
 
 
 class IceServer(Section):

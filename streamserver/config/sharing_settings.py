@@ -2,13 +2,14 @@
 
 import re
 from fractions import Fraction
+from pathlib import Path
 from typing import Annotated
 
 from annotated_types import Ge, Le
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from streamserver.config.section import Section
-from streamserver.config.types import Form, Unit
+from streamserver.config.types import Form, RequiredPath, Unit
 
 _RATE = re.compile(r"(\d{1,4}(?:\.\d{1,4})?)(?:/(\d{1,4}))?", re.ASCII)
 
@@ -61,6 +62,28 @@ class MicrophoneSettings(Section):
         "audio_input"
     )
     """The PulseAudio sink that gets what they say; the browser's microphone is its monitor."""
+
+
+def _even(value: int) -> int:
+    if value % 2:
+        raise ValueError("an even number is needed: colours are kept for two pixels together")
+    return value
+
+
+EvenSize = Annotated[int, Ge(64), Le(1920), AfterValidator(_even), Unit("px")]
+
+
+class WebcamSettings(Section):
+    """A viewer's camera, as a camera of the shared browser: a device of the kernel's v4l2loopback."""
+
+    enabled: bool = False
+    """Let viewers with the right to share media be seen by pages."""
+    device: RequiredPath = Path("/dev/video0")
+    """The device of v4l2loopback that gets their pictures; `browser.user` must be able to read it."""
+    width: EvenSize = 1280
+    """Width of what pages see, an even number; a picture of another shape has black beside it."""
+    height: EvenSize = 720
+    """Height of what pages see, an even number."""
 
 
 class InputSettings(Section):

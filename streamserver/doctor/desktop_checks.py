@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from streamserver.config import BrowserSettings, DesktopSettings
+from streamserver.config.sharing_settings import WebcamSettings
 from streamserver.desktop.account import Account, lookup
+from streamserver.desktop.camera import Camera
 from streamserver.desktop.errors import DesktopError
 from streamserver.doctor.finding import Finding, limited, missing, ok
 from streamserver.doctor.trial import find_program, run
@@ -178,6 +180,19 @@ def check_sound(account: Account) -> Finding:
             "apt-get install --reinstall pulseaudio",
         )
     return ok("sound", version.last_line)
+
+
+def check_camera(settings: WebcamSettings) -> Finding:
+    """Look for the device by which pages see a viewer's camera, if there is to be one."""
+    if not settings.enabled:
+        return ok("camera", "off, as capture.webcam.enabled says")
+    if reason := Camera(settings.device, settings.width, settings.height).why_not():
+        return limited(
+            "camera",
+            f"{reason.partition(':')[0]}; no viewer can be seen by pages",
+            "modprobe v4l2loopback exclusive_caps=1 (Debian: v4l2loopback-dkms); or turn it off",
+        )
+    return ok("camera", f"{settings.device} takes pictures of {settings.width}x{settings.height}")
 
 
 def check_fonts(account: Account) -> Finding:

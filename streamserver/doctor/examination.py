@@ -6,6 +6,7 @@ from streamserver.config import Settings
 from streamserver.doctor.desktop_checks import (
     check_account,
     check_browser,
+    check_camera,
     check_display,
     check_fonts,
     check_sound,
@@ -31,6 +32,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield check_window_manager(settings.desktop)
     yield check_browser(settings.browser, account)
     yield check_sound(account)
+    yield check_camera(settings.capture.webcam)
     yield check_fonts(account)
     yield check_codecs()
     yield check_tcp_port(settings)

@@ -32,6 +32,7 @@ import { address, rest, RestError } from "./rest.js";
 import { Room } from "./room.js";
 import { RoomSettings } from "./roomsettings.js";
 import { logout, whoami } from "./session.js";
+import { Sharing } from "./sharing.js";
 import { SignIn } from "./signin.js";
 import { Socket } from "./socket.js";
 import { Sound } from "./sound.js";
@@ -78,6 +79,7 @@ const doze = new Doze({ send, connected: () => situation.phase === "live", sleep
 /** @type {Peer} */
 const peer = new Peer({
   send,
+  onShared: () => draw(),
   onStream: (stream) => {
     view.show(stream);
     draw();
@@ -174,6 +176,12 @@ const pointer = new Pointer({
 
 const clipboard = new Clipboard({ send, prompts, allowed: mayUseClipboard, letGo: () => keyboard.releaseAll() });
 const link = new Link({ allowed: inControl, prompts });
+const sharing = new Sharing({
+  prompts,
+  allowed: (kind) => situation.phase === "live" && room.takes.includes(kind) && Boolean(room.me?.profile.can_share_media),
+  share: (kind, track) => peer.share(kind, track),
+  shares: (kind) => peer.shares(kind),
+});
 const drop = new Drop({
   active: inControl,
   mayUpload: () => situation.phase === "live" && files.mayUpload,
@@ -386,6 +394,7 @@ function draw() {
   pointers.tidy();
   clipboard.show();
   link.show();
+  sharing.show();
   connection.show();
   lookAtGate();
   peopleButton.hidden = connectionButton.hidden = !live;

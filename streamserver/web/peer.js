@@ -34,6 +34,7 @@ const MOST_HELD = 200;
  * @property {(message: NonNullable<ReturnType<typeof decode>>) => void} onMessage from the data channel
  * @property {(state: PeerState, attempt: number) => void} onState
  * @property {(status: import("./types.js").VideoStatus) => void} onVideo which stream the server gives us
+ * @property {() => void} onShared something of our own is sent, or no more
  */
 
 export class Peer {
@@ -51,6 +52,7 @@ export class Peer {
   #attempt = 0;
   /** A new connection was asked for and is not provided yet: what comes meanwhile is not for the old one. */
   #awaiting = false;
+  /** @type {Map<"audio" | "video", MediaStreamTrack>} what we send of our own */ #shared = new Map();
 
   /** @param {PeerOptions} options */
   constructor(options) {
@@ -84,6 +86,8 @@ export class Peer {
 
   close() {
     this.#wanted = false;
+    for (const track of this.#shared.values()) track.stop();
+    this.#shared.clear();
     this.#prepared?.close();
     this.#prepared = null;
     this.#drop();
@@ -108,6 +112,9 @@ export class Peer {
       case "signal/restart":
         if (!this.#awaiting) this.#step(() => this.#answer(this.#connection, payload.sdp));
         return true;
+      case "signal/answer":
+        this.#step(() => this.#settle(payload.sdp));
+        return true;
       case "signal/candidate":
         this.#step(() => this.#candidate(payload));
         return true;
@@ -131,6 +138,27 @@ export class Peer {
   /** What we want of the picture. */
   get #video() {
     return this.#quality === null ? { auto: true } : { auto: false, selector: { type: "exact", id: this.#quality } };
+  }
+
+  /**
+   * Send our own sound or picture, now and on connections to come, or no more.
+   * @param {"audio" | "video"} kind
+   * @param {MediaStreamTrack | null} track
+   */
+  share(kind, track) {
+    this.#shared.get(kind)?.stop();
+    if (track === null) this.#shared.delete(kind);
+    else {
+      this.#shared.set(kind, track);
+      track.addEventListener("ended", () => this.#shared.get(kind) === track && this.share(kind, null));
+    }
+    this.#options.onShared();
+    this.#step(() => this.#propose());
+  }
+
+  /** @param {"audio" | "video"} kind */
+  shares(kind) {
+    return this.#shared.has(kind);
   }
 
   /** Statistics of the connection; null without one. */
@@ -216,6 +244,37 @@ export class Peer {
     const taken = connection.setLocalDescription({ type: "answer", sdp: ours });
     this.#options.send("signal/answer", { sdp: ours });
     await taken;
+    await this.#propose();
+  }
+
+  /** Offer to send what is shared and nothing else, if that is not what was agreed upon. */
+  async #propose() {
+    const connection = this.#connection;
+    if (connection === null || this.#awaiting || connection.signalingState !== "stable") return;
+    let changed = false;
+    for (const transceiver of connection.getTransceivers()) {
+      const kind = transceiver.receiver.track.kind === "audio" ? "audio" : "video";
+      const track = this.#shared.get(kind) ?? null;
+      if (transceiver.currentDirection === null || transceiver.sender.track === track) continue;
+      await transceiver.sender.replaceTrack(track);
+      transceiver.direction = track === null ? "recvonly" : "sendrecv";
+      changed ||= transceiver.direction !== transceiver.currentDirection;
+    }
+    if (!changed || connection !== this.#connection) return;
+    const offer = await connection.createOffer();
+    await connection.setLocalDescription(offer);
+    this.#options.send("signal/offer", { sdp: offer.sdp });
+  }
+
+  /**
+   * The server has answered an offer of ours.
+   * @param {string} sdp
+   */
+  async #settle(sdp) {
+    const connection = this.#connection;
+    if (connection === null || connection.signalingState !== "have-local-offer") return;
+    await connection.setRemoteDescription({ type: "answer", sdp });
+    await this.#propose();
   }
 
   /** @param {RTCIceCandidateInit} candidate */

@@ -20,6 +20,7 @@ export class Room {
   settings = null;
   /** @type {string[]} names of the streams, best first */
   videos = [];
+  /** @type {string[]} kinds of our own media that the server takes */ takes = [];
   /** @type {import("./types.js").BrowserState} what the shared browser does */
   browser = "running";
   /** Whether the shared browser crashed and is not back yet. */
@@ -83,6 +84,7 @@ export class Room {
     this.screen = init.screen_size;
     this.settings = init.settings;
     this.videos = init.webrtc?.videos ?? [];
+    this.takes = init.webrtc?.takes ?? [];
     // whoever is not told otherwise next finds it running
     this.browser = "running";
   }

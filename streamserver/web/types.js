@@ -54,7 +54,7 @@
  * @property {ScreenSize} screen_size
  * @property {Record<string, SessionData>} sessions
  * @property {Settings} settings
- * @property {{videos: string[]}} [webrtc]
+ * @property {{videos: string[], takes?: string[]}} [webrtc] takes = kinds of our own media that it takes, "audio" and "video"
  */
 
 /** @typedef {{disabled: boolean, id: string, auto: boolean, paused?: boolean}} VideoStatus what one gets of the picture; paused =

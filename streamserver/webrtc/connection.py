@@ -23,6 +23,7 @@ class ViewerConnection(Protocol):
     bytes_received: int
     bytes_sent: int
     takes_sound: bool
+    takes_pictures: bool
     on_path_change: Callable[[], None]
     on_delivery: Callable[[int], None] | None
 

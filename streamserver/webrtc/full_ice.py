@@ -62,6 +62,7 @@ class FullConnection(Connection):
 
     is_lite = False
     takes_sound = False
+    takes_pictures = False
 
     def __init__(
         self,

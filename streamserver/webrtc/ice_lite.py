@@ -41,6 +41,9 @@ RTCP_BUDGET = (200.0, 400)
 SOUND_BUDGET = (200.0, 400)
 """Packets of sound taken from a viewer who is heard, per second on average and at once; browsers send 50."""
 
+PICTURE_BUDGET = (700.0, 1400)
+"""Packets of sound and camera taken from one who is seen, per second on average and at once: 6 Mbit/s."""
+
 MAX_PINGED_PATHS = 4
 """Paths, latest first, that get a check of our own when we try to bring a viewer back."""
 
@@ -81,7 +84,7 @@ class LiteConnection:
         self.bytes_received = 0
         self.bytes_sent = 0
         self.overflowed = 0
-        self.takes_sound = False
+        self.takes_sound = self.takes_pictures = False
         self.on_path_change: Callable[[], None] = _ignore
         self.on_delivery: Callable[[int], None] | None = None
         self._selected: Path | None = None
@@ -99,6 +102,7 @@ class LiteConnection:
         self._dtls = RateLimit(*DTLS_BUDGET, now)
         self._rtcp = RateLimit(*RTCP_BUDGET, now)
         self._sound = RateLimit(*SOUND_BUDGET, now)
+        self._pictures = RateLimit(*PICTURE_BUDGET, now)
 
     # What aiortc calls.
 
@@ -247,6 +251,8 @@ class LiteConnection:
             budget = self._dtls
         elif len(data) > 1 and 192 <= data[1] <= 223:  # RTCP: RFC 5761 §4
             budget = self._rtcp
+        elif self.takes_pictures:
+            budget = self._pictures
         elif self.takes_sound:
             budget = self._sound
         else:

@@ -31,6 +31,7 @@ from .peer import CLOSE_TIMEOUT, Peer, PeerState
 from .ports import Ports
 from .public_address import PublicAddressError, public_address
 from .revival import revive
+from .sight import CameraLike, SightSlot
 from .signaling import AudioRequest, IceServer, Provide, VideoRequest, VideoSelector
 from .surroundings import CaptureLike, DesktopLike
 from .voice import MicrophoneLike, VoiceSlot
@@ -60,9 +61,11 @@ class WebRTCManager:
         *,
         legacy: bool = False,
         microphone: MicrophoneLike | None = None,
+        camera: CameraLike | None = None,
     ) -> None:
-        """`legacy`: whether viewers may be clients of neko's version 2; `microphone`: the browser's."""
+        """`legacy`: whether viewers may be clients of neko's version 2; both devices: the browser's."""
         self._voices = VoiceSlot(microphone)
+        self._sights = SightSlot(camera)
         self._legacy = legacy
         self._settings = settings
         self._capture = capture
@@ -97,6 +100,12 @@ class WebRTCManager:
     def video_ids(self) -> list[str]:
         """Ids of the video streams to choose among, best first."""
         return list(self._capture.video_ids)
+
+    @property
+    def takes(self) -> list[str]:
+        """What viewers may send for pages: audio (a microphone), video (a camera)."""
+        there = {"audio": self._voices.is_there, "video": self._sights.is_there}
+        return [kind for kind, is_there in there.items() if is_there]
 
     async def start(self) -> None:
         """Open the ports.
@@ -139,6 +148,7 @@ class WebRTCManager:
                 task.cancel()
                 await asyncio.wait((task,))
         await self._voices.close()
+        await self._sights.close()
         self._fan_out.close()
         if self._cursor is not None:
             self._cursor.close()
@@ -170,6 +180,7 @@ class WebRTCManager:
             spawn=self._spawn,
             follows_network=self._settings.estimator.enabled and not self._settings.estimator.passive,
             voices=self._voices,
+            sights=self._sights,
             may_send_legacy_input=self._may_send_legacy_input if self._legacy else None,
         )
         self._peers.add(peer)

@@ -15,6 +15,7 @@ from aiortc import (
     RTCConfiguration,
     RTCDataChannel,
     RTCPeerConnection,
+    RTCRtpTransceiver,
     RTCSessionDescription,
 )
 
@@ -38,6 +39,7 @@ from .session_description import (
     complete_offer,
     read_remote,
 )
+from .sight import SightSlot
 from .signaling import AudioRequest, AudioStatus, VideoRequest, VideoStatus
 from .statistics import MediaStatistics, statistics_of
 from .surroundings import CaptureLike, DesktopLike
@@ -103,12 +105,14 @@ class Peer:
         follows_network: bool = True,
         may_send_legacy_input: Callable[[Session], bool] | None = None,
         voices: VoiceSlot | None = None,
+        sights: SightSlot | None = None,
     ) -> None:
         """`may_send_legacy_input`: whether input over a channel of the viewer's own counts (neko's v2); None:
         such channels are closed.
         """
         self._may_send_legacy_input = may_send_legacy_input
         self._voices = voices
+        self._sights = sights
         self.session = session
         self.state = PeerState.NEW
         self.bitrate = 0.0
@@ -139,7 +143,6 @@ class Peer:
         self._dtls = seam.dtls_transport(self._pc)
         self._pc.on("connectionstatechange", self._connection_changed)
         self._legacy: LegacyChannel | None = None
-        self._pc.on("track", self._take_track)
         self._pc.on("datachannel", lambda channel: self._take_channel(channel, desktop, moved))
 
     # MediaPeer
@@ -185,7 +188,7 @@ class Peer:
 
     async def handle_offer(self, sdp: str) -> str:
         """Take an offer of the viewer's and return our answer. We send what we sent before and receive
-        nothing but the sound of one who may share it.
+        nothing but the sound and camera of one who may share them.
 
         Raises:
             SignalError: it cannot be used, or an offer of ours is open.
@@ -194,22 +197,27 @@ class Peer:
         async with self._signalling():
             if self._pc.remoteDescription is None or self._pc.signalingState != "stable":
                 raise SignalError("an offer came while ours is open: answer that first")
-            ours = set(self._pc.getTransceivers())
+            ours = {transceiver: _receives(transceiver) for transceiver in self._pc.getTransceivers()}
             hears = self._voices is not None and self._voices.may_speak(self.session)
-            self.connection.takes_sound = hears
+            sees = self._sights is not None and self._sights.may_show(self.session)
+            wanted = {"audio": hears, "video": sees}
+            self.connection.takes_sound, self.connection.takes_pictures = hears, sees
             for transceiver in ours:
-                if transceiver.kind == "audio" and not transceiver.stopped:
-                    transceiver.direction = "sendrecv" if hears else "sendonly"
+                if not transceiver.stopped:
+                    transceiver.direction = "sendrecv" if wanted[transceiver.kind] else "sendonly"
             restarted = remote.ice_username != self.connection.remote_username
             self._take_remote(remote)
             if restarted:  # both sides must take new credentials: RFC 8445 §9
                 self.connection.restart()
             await self._pc.setRemoteDescription(RTCSessionDescription(sdp, "offer"))
             for transceiver in self._pc.getTransceivers():
-                if transceiver not in ours and not (hears and transceiver.kind == "audio"):
+                if transceiver not in ours and not wanted[transceiver.kind]:
                     transceiver.direction = "inactive"  # else aiortc would start to decode what comes
             answer = await self._pc.createAnswer()
             await self._pc.setLocalDescription(RTCSessionDescription(complete_answer(answer.sdp), "answer"))
+            for transceiver in self._pc.getTransceivers():
+                if _receives(transceiver) and not ours.get(transceiver):
+                    self._take_track(transceiver.receiver.track)
             return complete_answer(self._pc.localDescription.sdp)
 
     async def restart(self) -> str:
@@ -359,6 +367,8 @@ class Peer:
     def _take_track(self, track: MediaStreamTrack) -> None:
         if track.kind == "audio" and self._voices is not None:
             self._voices.take(self.session, track)
+        if track.kind == "video" and self._sights is not None:
+            self._sights.take(self.session, track)
 
     def _take_channel(
         self, channel: RTCDataChannel, desktop: DesktopLike, moved: Callable[[Session, int, int], None]
@@ -399,3 +409,8 @@ class Peer:
             failure = seam.collect_failure(self._dtls)
             if failure is not None and not isinstance(failure, ConnectionError):
                 log.debug("a viewer's packets made its transport fail", error=repr(failure))
+
+
+def _receives(transceiver: RTCRtpTransceiver) -> bool:
+    """Whether something comes from the viewer by what was agreed upon."""
+    return transceiver.currentDirection in ("sendrecv", "recvonly")

@@ -40,6 +40,11 @@ class VoiceSlot:
         self._speaking: asyncio.Task[None] | None = None
         self._ending: set[asyncio.Task[None]] = set()
 
+    @property
+    def is_there(self) -> bool:
+        """Whether anybody can be heard."""
+        return self._microphone is not None
+
     def may_speak(self, session: Session) -> bool:
         """Whether this viewer's sound is wanted."""
         return self._microphone is not None and session.profile.can_share_media

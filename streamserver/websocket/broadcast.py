@@ -79,7 +79,7 @@ class Broadcaster:
             "settings": self._sessions.room.to_wire(),
             "touch_events": self._desktop.touch.reaches_pages,
             "screencast_enabled": self._screencast,
-            "webrtc": {"videos": list(self._webrtc.video_ids)},
+            "webrtc": {"videos": list(self._webrtc.video_ids), "takes": list(self._webrtc.takes)},
         }
         texts = [self._text(other, wire) for other, wire in others]
         return PartlyEncoded(payload, "sessions", f"{{{','.join(texts)}}}")

@@ -194,6 +194,10 @@ class WebRTCPort(Protocol):
     def video_ids(self) -> Sequence[str]:
         """Names of the streams, best first."""
 
+    @property
+    def takes(self) -> Sequence[str]:
+        """What viewers may send for pages: audio (a microphone), video (a camera)."""
+
     async def create_peer(self, session: Session, /, video: VideoRequest, audio: AudioRequest) -> Provide:
         """Make the session's WebRTC connection and return our offer."""
 

@@ -73,6 +73,7 @@ class WebRTCStandIn:
     """Has a stream and makes no connection."""
 
     video_ids: Sequence[str] = ("main",)
+    takes: Sequence[str] = ("audio",)
 
     async def create_peer(self, session: Session, /, video: VideoRequest, audio: AudioRequest) -> Provide:
         return Provide(

@@ -11,10 +11,12 @@ import pytest
 from pydantic import BaseModel
 
 from streamserver.config import BrowserSettings, DesktopSettings, ServerSettings, Settings, WebRTCSettings
+from streamserver.config.sharing_settings import WebcamSettings
 from streamserver.desktop.account import lookup
 from streamserver.doctor.desktop_checks import (
     check_account,
     check_browser,
+    check_camera,
     check_display,
     check_fonts,
     check_sound,
@@ -89,6 +91,13 @@ def test_programs_that_are_absent() -> None:
     assert check_browser(BrowserSettings(), ACCOUNT).state is State.MISSING
     assert check_sound(ACCOUNT).state is State.LIMITED
     assert check_fonts(ACCOUNT).state is State.LIMITED
+
+
+def test_the_camera_for_pages(tmp_path: Path) -> None:
+    assert check_camera(WebcamSettings()).found == "off, as capture.webcam.enabled says"
+    finding = check_camera(WebcamSettings(enabled=True, device=tmp_path / "video0"))
+    assert (finding.state, "modprobe v4l2loopback" in finding.remedy) == (State.LIMITED, True)
+    assert finding.found == f"there is no {tmp_path}/video0; no viewer can be seen by pages"
 
 
 def test_an_x_server_that_does_not_start(bare: Path) -> None:

@@ -1,5 +1,8 @@
 """People in one room talk, share files and the clipboard, and an administrator keeps order."""
 
+import contextlib
+import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,12 +37,30 @@ def playground() -> Iterator[Playground]:
         yield playground
 
 
+WIDTH, HEIGHT = 320, 240
+"""The size of the camera that pages see."""
+
+
 @pytest.fixture(scope="module")
-def server(playground: Playground, shared: Path) -> Iterator[RunningServer]:
-    """One server, which shares files."""
+def camera(shared: Path) -> Iterator[socket.socket]:
+    """The device of the camera: each datagram is a picture."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as device:
+        device.bind(str(shared.parent / "camera"))
+        device.setblocking(False)
+        yield device
+
+
+@pytest.fixture(scope="module")
+def server(playground: Playground, shared: Path, camera: socket.socket) -> Iterator[RunningServer]:
+    """One server, which shares files, opens links and has a camera for pages."""
     files = {"enabled": True, "dir": str(shared), "user_download": True, "user_upload": True}
+    webcam = {"enabled": True, "device": camera.getsockname(), "width": WIDTH, "height": HEIGHT}
     with running_server(
-        browser={"url": playground.url}, filetransfer=files, openinapp={"enabled": True}
+        (sys.executable, str(Path(__file__).with_name("pretend_camera.py"))),
+        browser={"url": playground.url},
+        filetransfer=files,
+        openinapp={"enabled": True},
+        capture={"webcam": webcam},
     ) as server:
         yield server
 
@@ -154,28 +175,70 @@ async def test_a_link_opens_in_the_shared_browser_for_whoever_is_in_control(
         await ann.reads("The link was not opened: URL must use http or https scheme.")
 
 
+def latest(camera: socket.socket) -> bytes:
+    """Return the last picture that came; empty when none did."""
+    picture = b""
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            picture = camera.recv(WIDTH * HEIGHT * 2)
+    return picture
+
+
+async def test_microphone_and_camera_reach_pages_until_they_are_taken_back(
+    server: RunningServer, camera: socket.socket
+) -> None:
+    fake = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+    async with person(arguments=fake) as tab:
+        ann = await Page.open(tab, server.url)
+        await ann.sign_in("ann", "test-admin")
+        await ann.sees_picture()
+        await show(ann, "Settings")
+        await tab.get_by_label("Share your camera").check()
+        picture = await until(lambda: latest(camera), within=20, what="a picture comes")
+        assert len(picture) == WIDTH * HEIGHT * 3 // 2
+        bar, middle = picture[:WIDTH], picture[WIDTH * HEIGHT // 2 :][:WIDTH]
+        assert set(bar) == {16}, "it is wider than the camera: black above"
+        assert max(middle) > 60, "it is not black"
+        await until(lambda: (next_one := latest(camera)) and next_one != picture, within=10, what="it moves")
+        await tab.get_by_label("Share your microphone").check()
+        await until(lambda: server.lines("a viewer speaks"), within=10, what="she is heard")
+        await until(lambda: latest(camera), within=10, what="she is seen on")
+        await ann.sees_picture()
+        await tab.get_by_label("Share your camera").uncheck()
+        await until(lambda: server.lines("a viewer is seen no more"), within=10, what="the device is let go")
+        await expect(tab.get_by_label("Share your microphone")).to_be_checked()
+        latest(camera)
+        await tab.get_by_label("Share your camera").check()
+        await until(lambda: latest(camera), within=20, what="she is seen again")
+        assert ann.errors == []
+
+
 async def test_a_page_of_version_2_sees_types_talks_and_is_heard(
     server: RunningServer, playground: Playground
 ) -> None:
     async with person() as tab:
-        # any page may speak version 2; this one has no policy that is in a script's way
-        await tab.goto(playground.url)
+        await tab.goto(f"{server.url}health")  # any page may speak version 2; this one does nothing else
         await until(lambda: playground.of("places"), within=20, what="the shared browser shows its page")
         x, y = playground.place("field")
         await tab.evaluate(JOIN, [server.url, "test-admin", "old & new"])
-        await tab.wait_for_function("page.video.videoWidth === 1280 && !page.video.paused", polling=100)
-        await tab.wait_for_function("page.channel.readyState === 'open'", polling=100)
+        await tab.wait_for_function("() => page.video.videoWidth === 1280 && !page.video.paused", polling=100)
+        await tab.wait_for_function("() => page.channel.readyState === 'open'", polling=100)
         await tab.evaluate("page.say('control/request')")
-        await tab.wait_for_function("page.host && page.host === page.id", polling=100)
-        await tab.evaluate("([x, y]) => { page.move(x, y); page.press(1); }", [round(x), round(y)])
+        await tab.wait_for_function("() => page.host && page.host === page.id", polling=100)
+        click = "([x, y]) => { page.move(x, y); page.press(1); }"
+        clicked = len(playground.of("clicked"))
+        await tab.evaluate(click, [round(place) for place in playground.place("button")])
+        # a window has the keys only after the pointer has come to it
+        await until(lambda: len(playground.of("clicked")) > clicked, within=10, what="the button is pressed")
+        await tab.evaluate(click, [round(x), round(y)])
         await tab.evaluate("[0x6f, 0x6c, 0x64].forEach(page.press)")
         await until(
             lambda: any(str(text).endswith("old") for text in playground.of("typed")),
             within=10,
             what="it is typed",
         )
-        await tab.evaluate("page.say('chat/message', {content: 'long ago'})")
-        said = "page.heard.some(([event, {content}]) => event === 'chat/message' && content === 'long ago')"
+        await tab.evaluate("page.say('chat/message', {content: 'hi'})")
+        said = "() => page.heard.some(([event, fields]) => event === 'chat/message' && fields.content === 'hi')"
         await tab.wait_for_function(said, polling=100)
         await tab.evaluate("page.speak()")
         await tab.wait_for_function(ANSWERED, arg=1, polling=100)

@@ -5,7 +5,7 @@ import pwd
 import shutil
 import stat
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from playwright.async_api import BrowserContext, Page, Playwright, async_playwright
@@ -36,8 +36,9 @@ async def person(
     width: int = 1280,
     height: int = 800,
     dark: bool = False,
+    arguments: Sequence[str] = (),
 ) -> AsyncIterator[Page]:
-    """Give a page in a Chromium of its own; its console errors are collected in `page.errors`."""
+    """Give a page in a Chromium of its own, with these arguments besides ours."""
     account = pwd.getpwnam(VIEWER)
     async with contextlib.AsyncExitStack() as stack:
         if playwright is None:
@@ -55,7 +56,7 @@ async def person(
             chromium_sandbox=True,
             viewport={"width": width, "height": height},
             color_scheme="dark" if dark else "light",
-            args=["--disable-gpu", "--autoplay-policy=user-gesture-required"],
+            args=["--disable-gpu", "--autoplay-policy=user-gesture-required", *arguments],
             ignore_default_args=["--mute-audio"],
         )
         stack.push_async_callback(context.close)

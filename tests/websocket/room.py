@@ -155,6 +155,7 @@ class RecordingWebRTC:
     """Makes recording peers."""
 
     video_ids = ("main",)
+    takes = ("audio",)
 
     def __init__(self, sessions: SessionManager) -> None:
         self.peers: list[RecordingPeer] = []

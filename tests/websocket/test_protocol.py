@@ -63,7 +63,7 @@ async def test_what_an_admin_is_told_first(room: Room) -> None:
     assert payload["session_id"] == "root"
     assert payload["control_host"] == {"id": "", "has_host": False}
     assert payload["screen_size"] == {"width": 1280, "height": 720, "rate": 30}
-    assert payload["webrtc"] == {"videos": ["main"]}
+    assert payload["webrtc"] == {"videos": ["main"], "takes": ["audio"]}
     assert payload["settings"].keys() == SETTINGS_KEYS
     assert payload["sessions"].keys() == {"ann", "root"}
     assert payload["sessions"]["ann"]["profile"].keys() == PROFILE_KEYS
