@@ -55,17 +55,26 @@ class RungEncoder:
         step = self.schedule.next(now)
         if not step.encode:
             return None
+        if self._changed:
+            self._budget.changed(now)
         encoder = self._encoder_of(picture)
         if encoder.size != (picture.width, picture.height):
             scale(picture, encoder.writable_picture())
         if (step.keyframe or self._changed > LARGE) and self._budget.is_outdated(now):
-            encoder.restart()
-            self._budget.restarted()
+            self._restart(encoder, FULL_ALLOWANCE, self._budget.pace)
+        elif self._budget.is_overdrawn:
+            self._restart(encoder, MODEST_ALLOWANCE, self._encoding.fps)
         encoded = encoder.encode(keyframe=step.keyframe)
         self._changed = 0.0
         self._budget.spend(len(encoded.data), now)
         self.schedule.encoded(now, keyframe=encoded.keyframe, psnr=encoded.psnr)
         return encoded
+
+    def _restart(self, encoder: H264Encoder, allowance: float, rate: float) -> None:
+        """Let the encoder begin anew, with the right idea of what it may use."""
+        encoder.restart(allowance, rate)
+        self._budget.restarted(rate, allowance)
+        self.schedule.refinement_interval = 1 / rate
 
     def _encoder_of(self, picture: VideoFrame) -> H264Encoder:
         if self._encoder is None or self._source is not picture:
@@ -75,5 +84,6 @@ class RungEncoder:
                 width, height, rate, self._encoding.bitrate, shared, allowance=self._allowance
             )
             self._source = picture
-            self._budget.restarted()
+            self._budget.restarted(rate, self._allowance)
+            self.schedule.refinement_interval = 1 / rate
         return self._encoder

@@ -97,11 +97,14 @@ class H264Encoder:
         self._picture = picture or VideoFrame(width, height, "yuv420p")
         self.restart(allowance)
 
-    def restart(self, allowance: float = FULL_ALLOWANCE) -> None:
+    def restart(self, allowance: float = FULL_ALLOWANCE, rate: float | None = None) -> None:
         """Begin anew with the same picture: the next one is a key frame and may use that share of a burst.
 
-        Costs 3 ms. Raises `CaptureError`.
+        `rate`: how many pictures a second to expect from now on; None: as many as before. Costs 3 ms. Raises
+        `CaptureError`.
         """
+        if rate is not None:
+            self._rate = Fraction(rate).limit_denominator(1001)
         width, height = self.size
         bitrate = self._bitrate
         try:
