@@ -172,7 +172,8 @@ def test_nothing_of_before_a_pause_is_kept_for_an_expected_viewer() -> None:
     flow.set_paused(True)
     assert not stream.places
     flow.set_paused(False)
-    stream.deliver(frame(2, keyframe=True))
     flow.set_started()
     flow.set_ready()
+    assert drain.numbers == []
+    stream.deliver(frame(2, keyframe=True))
     assert drain.numbers == [2]
