@@ -14,6 +14,7 @@ import asyncio
 import ctypes
 import dataclasses
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -119,52 +120,62 @@ async def press_at(side: str, server: RunningServer, display: XDisplay, count: i
             return await measure(tab, await watch_stock(tab, stock), count)
 
 
-def figures(presses: Sequence[Press]) -> dict[str, float | None]:
-    """Return what is known of some presses, ms; those whose pixel nobody saw count as endless (null)."""
-    times = sorted(one.seen - one.pressed if one.seen is not None else float("inf") for one in presses)
+def figures(presses: Sequence[Press]) -> dict[str, float]:
+    """Return what is known of some presses, ms; those whose pixel nobody saw count as endless."""
+    times = sorted(one.seen - one.pressed if one.seen is not None else math.inf for one in presses)
     result = {
-        "presses": len(times),
         "median": statistics.median(times),
         "p95": times[min(len(times) - 1, int(len(times) * 0.95))],
         "least": times[0],
     }
-    frames = [
-        (one.received - one.pressed, one.seen - one.received) for one in presses if one.seen is not None
-    ]
-    if frames:
-        result["until_received"] = statistics.median(first for first, _ in frames)
-        result["received_until_shown"] = statistics.median(second for _, second in frames)
-    return {name: round(value, 2) if value < float("inf") else None for name, value in result.items()}
+    shown = [(one, one.seen) for one in presses if one.seen is not None]
+    if shown:
+        result["until_received"] = statistics.median(one.received - one.pressed for one, _ in shown)
+        result["received_until_shown"] = statistics.median(seen - one.received for one, seen in shown)
+    return result
 
 
-def report(presses: dict[str, list[Press]], *, real_time: bool) -> None:
-    """Print medians of all rounds, and the ratio."""
-    whole = {side: figures(some) for side, some in presses.items() if some}
+def line(side: str, result: dict[str, float], **more: int) -> str:
+    """Return figures as JSON; null is what has no end."""
+    rounded = {name: round(value, 2) if value < math.inf else None for name, value in result.items()}
+    return json.dumps({"side": side} | more | rounded)
+
+
+def report(rounds: dict[str, list[dict[str, float]]], *, real_time: bool) -> None:
+    """Print the medians of the rounds' figures, and the ratio."""
+    whole = {
+        side: {name: statistics.median(one.get(name, math.inf) for one in some) for name in some[0]}
+        for side, some in rounds.items()
+        if some
+    }
     for side, result in whole.items():
-        click.echo(json.dumps({"side": side} | result))
-    medians = {side: result["median"] or float("inf") for side, result in whole.items()}
-    ours, p95 = medians[OURS], whole[OURS]["p95"] or float("inf")
-    ratios = {f"over_{side}": round(ours / median, 4) for side, median in medians.items() if side != OURS}
-    click.echo(json.dumps(ratios | {"p95_over_median": round(p95 / ours, 2), "aim": 2.0}))
+        click.echo(line(side, result, rounds=len(rounds[side])))
+    ours = whole[OURS]
+    ratios = {
+        f"over_{side}": round(ours["median"] / result["median"], 4)
+        for side, result in whole.items()
+        if side != OURS
+    }
+    click.echo(json.dumps(ratios | {"p95_over_median": round(ours["p95"] / ours["median"], 2)}))
     machine = {"load": os.getloadavg(), "cpus": os.cpu_count(), "calibration_ms": calibration()}
     click.echo(json.dumps(machine | {"real_time": real_time}))
-    click.echo(f"latency ratio {ours / medians[PICTURES]:.4f}")
+    click.echo(f"latency ratio {ratios[f'over_{PICTURES}']:.4f}")
 
 
-async def compare(rounds: int, count: int, sides: Sequence[str]) -> dict[str, list[Press]]:
-    """Press keys on every side in turns."""
-    found: dict[str, list[Press]] = {side: [] for side in sides}
+async def compare(rounds: int, count: int, sides: Sequence[str]) -> dict[str, list[dict[str, float]]]:
+    """Press keys on every side in turns; return the figures of each round."""
+    found: dict[str, list[dict[str, float]]] = {side: [] for side in sides}
     with screen() as (server, display):
         for number in range(rounds):
             for side in tuple(found):
                 try:
-                    presses = await press_at(side, server, display, count)
+                    result = figures(await press_at(side, server, display, count))
                 except _latency_selkies.NoSelkiesError as error:
                     click.echo(json.dumps({SELKIES: None, "reason": str(error)}))
                     del found[SELKIES]
                     continue
-                found[side] += presses
-                click.echo(json.dumps({"side": side, "round": number} | figures(presses)))
+                found[side].append(result)
+                click.echo(line(side, result, round=number))
     return found
 
 
@@ -178,7 +189,7 @@ async def look_inside(rounds: int, count: int) -> None:
             presses = [press for _ in range(rounds) for press in await press_at(OURS, server, display, count)]
         for step in steps(trace, presses, ahead):
             click.echo(json.dumps(step))
-        click.echo(json.dumps({"side": OURS} | figures(presses)))
+        click.echo(line(OURS, figures(presses)))
 
 
 @click.command(help=__doc__)
