@@ -142,8 +142,11 @@ def test_a_choice_of_the_viewers_is_where_the_search_goes_on() -> None:
 TRACES = Path(__file__).parent / "traces"
 
 
-def replay(name: str) -> list[tuple[float, int | None]]:
-    """Feed what was known of a real Chromium at each tenth of a second; return the changes of quality."""
+def replay(name: str, *, with_trains: bool = False) -> list[tuple[float, int | None]]:
+    """Feed what was known of a real Chromium at each tenth of a second; return the changes of quality.
+
+    `with_trains`: whether trains of packets were sent when it was recorded.
+    """
     chooser = RungChooser(BITRATES)
     decided: list[tuple[float, int | None]] = [(0.0, FULL)]
     for line in (TRACES / name).read_text().splitlines():
@@ -151,7 +154,7 @@ def replay(name: str) -> list[tuple[float, int | None]]:
         at = entry.pop("at")
         entry.pop("video")
         decision = chooser.update(at, Observation(**entry))
-        if decision.train:  # nobody answers in a record
+        if decision.train and not with_trains:
             chooser.train_impossible(at)
         rung = decision.rung
         if rung != decided[-1][1]:
@@ -167,3 +170,13 @@ def test_a_recorded_chromium_behind_a_link_that_becomes_slow_then_lossy_then_lat
     assert decided[1][1] == MEDIUM
     assert None not in [rung for _, rung in decided]
     assert FULL in [rung for at, rung in decided if 8 < at < 24]
+
+
+def test_a_recorded_chromium_whose_link_is_tried_with_trains() -> None:
+    # by test_hard_network on a machine with a load of 21: 1.5 Mbit/s from 5 s to 10 s
+    decided = replay("chromium_step_trains.jsonl", with_trains=True)
+    changes = [at for at, _ in decided[1:]]
+    assert 5.0 < changes[0] < 6.5
+    assert decided[-1][1] == FULL
+    assert 10.0 < changes[-1] < 11.0, "at once when it is free again"
+    assert FULL not in [rung for at, rung in decided if 5.5 < at < 10]

@@ -37,17 +37,19 @@ from tests.webrtc.moving_video import MovingVideo, pictures
 from tests.webrtc.room import Room, open_room, peer_of
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.alone,
     pytest.mark.skipif(os.geteuid() != 0, reason="makes network namespaces, which needs root"),
 ]
 
 WATCH_GAPS = """(name) => {
     const viewer = window[name];
     viewer.gaps = [];
+    viewer.ends = [];
     let last = performance.now();
     const next = () => {
         const now = performance.now();
         viewer.gaps.push(now - last);
+        viewer.ends.push((performance.timeOrigin + now) / 1000);
         last = now;
         viewer.video.requestVideoFrameCallback(next);
     };
@@ -58,6 +60,11 @@ Address = tuple[str, int]
 
 NAP, SLACK = 0.005, 0.003
 """Seconds: what waking up on a machine with two cores varies by, whoever else watches."""
+
+BUSY = 0.1
+"""Share of the time in which the machine did not let this process work, from which on it is no network
+that is measured: a server that is late itself sees its viewers' networks late, too.
+"""
 
 ENOUGH = 60
 """Gaps that say something about their longest hundredth."""
@@ -151,6 +158,11 @@ class Bystander:
             for before, after in pairwise(times)
             if not any(late_from < after and before < late_to for late_from, late_to in held_up)
         ]
+
+    def held_up(self, began: float, ended: float) -> float:
+        """Seconds between two moments in which the machine let this process do nothing."""
+        parts = (min(ended, late_to) - max(began, late_from) for late_from, late_to in list(self._held_up))
+        return sum(part for part in parts if part > 0)
 
     def close(self) -> None:
         self._over = True
@@ -254,22 +266,39 @@ def full(session: Session) -> bool:
 
 
 class Phases:
-    """Times the network's states; asks the browser for the longest time without a new picture in each."""
+    """Times the network's states; asks the browser for the longest time without a new picture in each, less
+    what the machine held up.
+    """
 
     def __init__(self, page: Page, bystander: Bystander) -> None:
         self._page = page
         self._bystander = bystander
         self.longest: dict[str, float] = {}
+        self.recovered = 0.0
+        self._began = time.monotonic()
         self.times: dict[str, tuple[float, float]] = {}
 
     @asynccontextmanager
     async def phase(self, name: str) -> AsyncIterator[None]:
-        await self._page.evaluate("window.bob.gaps = []")
+        await self._page.evaluate("window.bob.gaps = []; window.bob.ends = []")
         began = time.monotonic()
         yield
         self.times[name] = (began, time.monotonic())
-        gaps = await self._page.evaluate("window.bob.gaps")
-        self.longest[name] = max(gaps) / 1000
+        gaps, ends = await self._page.evaluate("[window.bob.gaps, window.bob.ends]")
+        ahead = time.time() - time.monotonic()
+        self.longest[name] = max(
+            gap / 1000 - self._bystander.held_up(end - ahead - gap / 1000, end - ahead)
+            for gap, end in zip(gaps, ends, strict=True)
+        )
+
+    @property
+    def busy(self) -> float:
+        """The share of the time so far in which the machine let nobody work."""
+        return self.held_up(self._began) / (time.monotonic() - self._began)
+
+    def held_up(self, began: float) -> float:
+        """Seconds since then in which the machine let nobody work."""
+        return self._bystander.held_up(began, time.monotonic())
 
     def gaps(self, *names: str) -> list[float]:
         """The other viewer's in these phases, shortest first, seconds."""
@@ -303,42 +332,51 @@ async def test_a_network_that_becomes_worse_and_better() -> None:
             try:
                 phases = Phases(page, bystander)
                 await go_through_it(bob, home, relay, phases)
+            except AssertionError:
+                if phases.busy > BUSY:
+                    pytest.skip(f"the machine is too busy: it held up {phases.busy:.0%} of the time")
+                raise
             finally:
                 recorder.cancel()
                 bystander.close()
                 relay.close()
                 if path := os.environ.get("CATNAP_TRACE"):
                     Path(path).write_text("".join(json.dumps(line) + "\n" for line in trace))
-    machine = max(phases.longest["well"] - 0.1, 0.0)  # what it holds up by itself, when it is busy
-    assert max(phases.longest.values()) < 1.0 + machine, phases.longest
     well, hard = phases.gaps("well"), phases.gaps("slow", "quick again", "lossy", "late")
-    if len(well) < ENOUGH or len(hard) < ENOUGH:
-        pytest.skip(f"the machine is too busy to time others by: {len(well)} and {len(hard)} gaps are left")
+    figures = {name: round(seconds, 2) for name, seconds in phases.longest.items()}
+    print(f"longest time without a new picture, s: {figures}; full again after {phases.recovered:.1f} s")
+    gaps = f"{p99(hard) * 1000:.1f} ms, without it {p99(well) * 1000:.1f} ms"
+    print(f"another viewer's gaps, p99: {gaps}; the machine held up {phases.busy:.0%}")
+    assert max(phases.longest.values()) < 1.0
+    assert phases.recovered < 10
+    if phases.busy > BUSY or len(well) < ENOUGH:
+        pytest.skip(f"the machine is too busy to time others by: it held up {phases.busy:.0%} of the time")
     assert p99(hard) <= 1.1 * p99(well) + SLACK
 
 
 def p99(gaps: list[float]) -> float:
-    return gaps[int(len(gaps) * 0.99)]
+    return gaps[int(len(gaps) * 0.99)] if gaps else 0.0
 
 
 async def go_through_it(bob: Session, home: Namespace, relay: LateRelay, phases: Phases) -> None:
     async with phases.phase("well"):
-        await asyncio.sleep(6)
-        assert full(bob)
+        await asyncio.sleep(4)
+        await until(lambda: full(bob), within=10, what="full quality")
     async with phases.phase("slow"):
         with slow_cable(home, 1500):
             await until(lambda: not full(bob), within=5, what="a lower quality")
-            await asyncio.sleep(6)
+            await asyncio.sleep(4)
     async with phases.phase("quick again"):
+        began = time.monotonic()
         await until(lambda: full(bob), within=10, what="full quality again")
-        await asyncio.sleep(2)
-        assert full(bob)
+        phases.recovered = time.monotonic() - began - phases.held_up(began)
+        await asyncio.sleep(1)
     async with phases.phase("lossy"):
         with lossy(home, 5):
-            await asyncio.sleep(5)
+            await asyncio.sleep(4)
         await until(lambda: full(bob), within=10, what="full quality again")
     async with phases.phase("late"):
         relay.delay, relay.jitter = 0.1, 0.03
-        await asyncio.sleep(5)
+        await asyncio.sleep(4)
         relay.delay = relay.jitter = 0.0
         await until(lambda: full(bob), within=10, what="full quality again")
