@@ -91,11 +91,11 @@ class App:
         self._stops.append(("capture", capture.stop))
         await capture.start()
 
-        picture = next(iter(capture.videos.values()))
-        stills = Stills(picture, registry)
+        stills = Stills(capture.picture, registry)
         self._stops.append(("stills", stills.close))
 
-        broadcast = Broadcast(picture, capture.audio, audio_bitrate=settings.capture.broadcast.audio_bitrate)
+        bitrate = settings.capture.broadcast.audio_bitrate
+        broadcast = Broadcast(capture.picture, capture.audio, audio_bitrate=bitrate)
         self._stops.append(("broadcast", broadcast.close))
 
         webrtc = WebRTCManager(

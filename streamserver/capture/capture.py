@@ -31,6 +31,7 @@ class Capture:
     Attributes:
         videos: the video streams by id; all are encodes of one capture of the screen.
         video_ids: the ids to choose among, best first; the others are had by name only.
+        picture: the stream that everybody gets who does not choose: what stills and broadcasts are made of.
         audio: the audio stream, or None when there is no sound server.
     """
 
@@ -64,6 +65,7 @@ class Capture:
             CapturedStream(one.rung.id, "video", "h264", screen, one.outlet, one.metrics) for one in outlets
         ]
         self.videos: dict[str, MediaStream] = {stream.id: stream for stream in self._streams}
+        self.picture = self.videos[self.video_ids[0]]
         self.audio: MediaStream | None = None
         if sound is not None:
             series = metrics.stream(AUDIO, "opus", "audio")

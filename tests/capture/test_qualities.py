@@ -32,6 +32,13 @@ async def capture(screen: XScreen) -> AsyncIterator[Capture]:
     await one.stop()
 
 
+def test_stills_and_broadcasts_are_of_the_default_quality(screen: XScreen) -> None:
+    video = VideoSettings(pipelines=PIPELINES, ids=("small", "main"))
+    capture = Capture(CaptureSettings(video=video), screen.display, None, CollectorRegistry())
+    assert capture.video_ids == ("small", "main")
+    assert capture.picture is capture.videos["small"]
+
+
 def watch(capture: Capture, name: str) -> Viewer:
     viewer = Viewer()
     capture.videos[name].subscribe(viewer)
