@@ -21,6 +21,9 @@ from streamserver.sessions.model import Session, rfc3339
 _FORM_HEADERS = (b"content-type", b"content-length")
 _RANGE_HEADERS = (b"range", b"if-range", b"if-none-match", b"if-modified-since")
 
+PASSED_ON = 2**62
+"""Bytes of a body that is passed on: the route it is passed on to has a bound of its own."""
+
 
 class Refused(Exception):  # noqa: N818 - it says what happened
     """The request is refused with this answer."""
@@ -44,7 +47,12 @@ class LegacyRoutes:
         return [
             Route("/stats", self._refusing(self.stats)),
             Route("/screenshot.jpg", self._refusing(self.screenshot)),
-            Route("/file", self._refusing(self.file), methods=["GET", "POST", "DELETE"]),
+            Route(
+                "/file",
+                self._refusing(self.file),
+                methods=["GET", "POST", "DELETE"],
+                max_body_size=PASSED_ON,
+            ),
         ]
 
     async def stats(self, request: Request) -> Response:
