@@ -252,3 +252,43 @@ async def test_too_many_connections_are_told_so() -> None:
             assert (await client.read_to_end()).startswith(b"HTTP/1.1 503")
         for one in held:
             await one.__aexit__(None, None, None)
+
+
+async def test_what_is_sent_to_a_peer_that_is_gone_fills_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    gone = asyncio.Event()
+    failed: list[BaseException] = []
+
+    class Talker(Recorder):
+        async def _flood(self, send: Send) -> None:
+            await gone.wait()
+            try:
+                for _ in range(10):  # at once, before the loop learns that the peer is gone
+                    await send({"type": "websocket.send", "text": "x"})
+            except OSError as error:
+                failed.append(error)
+
+    app = Talker(flood=True)
+    async with listening(app) as http, connect(http.port) as client:
+        await client.upgrade("/")
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        client.socket.close()
+        gone.set()
+        await until(lambda: failed, within=5, what="the application is told")
+    assert "socket.send() raised" not in caplog.text
+
+
+async def test_little_of_a_websocket_is_parsed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    pieces: list[int] = []
+    receive = connections.BoundedWebSocket.data_received
+
+    def measured(self: connections.BoundedWebSocket, data: bytes) -> None:
+        pieces.append(len(data))
+        receive(self, data)
+
+    monkeypatch.setattr(connections.BoundedWebSocket, "data_received", measured)
+    app = Recorder()
+    async with listening(app) as http, connect(http.port) as client:
+        await client.upgrade("/")
+        await client.send(frame(TEXT, b"") * 5_000)
+        await until(lambda: len(app.messages) == 5_000, within=20, what="all of it is there")
+    assert max(pieces) <= connections.READ_SIZE

@@ -20,6 +20,7 @@ from starlette.routing import WebSocketRoute
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedError
 
+from streamserver.api.connections import BoundedHttp, BoundedWebSocket
 from streamserver.config import Settings
 from streamserver.config.types import ScreenSize
 from streamserver.desktop.browser import BrowserState
@@ -293,11 +294,14 @@ class _Server(uvicorn.Server):
 
 @contextlib.asynccontextmanager
 async def running_room(settings: Settings | None = None, **uvicorn_options: Any) -> AsyncIterator[Room]:
-    """Run a room on a free loopback port."""
+    """Run a room on a free loopback port, over connections such as our own server has."""
     settings = settings or Settings()
     room = Room(settings)
     app = Starlette(routes=[WebSocketRoute("/api/ws", room.manager.endpoint.__call__)])
     options: dict[str, Any] = {
+        "http": BoundedHttp,
+        "ws": BoundedWebSocket,
+        "ws_per_message_deflate": False,
         "ws_max_size": settings.server.max_message_size,
         "ws_ping_interval": settings.session.ping_interval,
         "ws_ping_timeout": settings.session.ping_timeout,
@@ -308,7 +312,6 @@ async def running_room(settings: Settings | None = None, **uvicorn_options: Any)
             app,
             host="127.0.0.1",
             port=0,
-            ws="websockets-sansio",
             lifespan="off",
             log_config=None,
             access_log=False,
