@@ -10,6 +10,8 @@ import { rest, RestError } from "./rest.js";
 
 /** Most characters of a text that travel; the server refuses larger messages. */
 const LONGEST = 500_000;
+/** What a message to ourselves is about that comes back when a paste before it has been done. */
+const PASTED = "pasted";
 
 /**
  * @typedef {object} ClipboardOptions
@@ -17,6 +19,8 @@ const LONGEST = 500_000;
  * @property {import("./prompts.js").Prompts} prompts
  * @property {() => boolean} allowed whether we may use the shared clipboard now
  * @property {() => void} letGo release all keys at the other end: it presses some of its own
+ * @property {(act: () => Promise<unknown>) => void} inPlace do it after the input before it, and before the input after it
+ * @property {() => string | null} self our own session
  */
 
 export class Clipboard {
@@ -26,6 +30,7 @@ export class Clipboard {
   #text = element("clipboard-text", HTMLTextAreaElement);
   /** What both clipboards have, as far as we know: it is not sent back. */
   #same = "";
+  /** @type {() => void} the paste that is under way has been done */ #done = () => undefined;
 
   /** @param {ClipboardOptions} options */
   constructor(options) {
@@ -42,6 +47,10 @@ export class Clipboard {
    * @returns {boolean} whether it was for us
    */
   hear(event, payload) {
+    if (event === "send/unicast" && payload?.subject === PASTED && payload.sender === this.#options.self()) {
+      this.#done();
+      return true;
+    }
     if (event !== "clipboard/updated") return false;
     const text = typeof payload?.text === "string" ? payload.text : "";
     this.#text.value = text;
@@ -66,7 +75,7 @@ export class Clipboard {
     if (!this.#options.allowed() || event.clipboardData === null) return;
     const text = event.clipboardData.getData("text/plain");
     const html = event.clipboardData.getData("text/html");
-    if (html !== "" && html.length <= LONGEST) void this.#pasteHtml(text, html);
+    if (html !== "" && html.length <= LONGEST) this.#pasteHtml(text, html);
     else this.#pasteText(text);
   }
 
@@ -75,23 +84,37 @@ export class Clipboard {
     if (!this.#fits(text)) return;
     this.#options.letGo();
     this.#same = text;
-    this.#options.send("control/paste", text === "" ? {} : { text });
+    this.#options.inPlace(() => this.#paste(text));
   }
 
   /**
    * @param {string} text
    * @param {string} html
    */
-  async #pasteHtml(text, html) {
+  #pasteHtml(text, html) {
+    this.#options.letGo();
     this.#same = text;
-    try {
-      await rest("POST", "api/room/clipboard", { text, html });
-      this.#options.letGo();
-      this.#options.send("control/paste", {});
-    } catch (error) {
-      if (!(error instanceof RestError)) throw error;
-      this.#pasteText(text);
-    }
+    this.#options.inPlace(async () => {
+      try {
+        await rest("POST", "api/room/clipboard", { text, html });
+        await this.#paste("");
+      } catch (error) {
+        if (!(error instanceof RestError)) throw error;
+        if (this.#fits(text)) await this.#paste(text);
+      }
+    });
+  }
+
+  /**
+   * Let the server paste, and wait until it has: it does one thing after the other, so what we say to ourselves then comes
+   * back afterwards.
+   * @param {string} text empty: what the shared clipboard has
+   */
+  async #paste(text) {
+    this.#options.send("control/paste", text === "" ? {} : { text });
+    /** @type {Promise<void>} */
+    const done = new Promise((resolve) => (this.#done = resolve));
+    if (this.#options.send("send/unicast", { receiver: this.#options.self(), subject: PASTED })) await done;
   }
 
   /** @param {string} text */
@@ -110,11 +133,13 @@ export class Clipboard {
 
   /** @param {string} text */
   async #copy(text) {
+    const before = this.#same;
+    this.#same = text; // at once: the server may tell of it twice, and what is copied here meanwhile must stay
     try {
       if (!canWrite()) throw new DOMException("no secure context", "NotAllowedError");
       await navigator.clipboard.writeText(text);
-      this.#same = text;
     } catch {
+      if (this.#same === text) this.#same = before;
       this.#options.prompts.ask("clipboard", "The shared browser copied text.", [
         { label: "Copy it here", primary: true, act: () => void this.#copyNow(text) },
         { label: "Not now", act: () => undefined },

@@ -174,7 +174,14 @@ const pointer = new Pointer({
   },
 });
 
-const clipboard = new Clipboard({ send, prompts, allowed: mayUseClipboard, letGo: () => keyboard.releaseAll() });
+const clipboard = new Clipboard({
+  send,
+  prompts,
+  allowed: mayUseClipboard,
+  letGo: () => keyboard.releaseAll(),
+  inPlace: (act) => peer.inPlace(act),
+  self: () => room.self,
+});
 const link = new Link({ allowed: inControl, prompts });
 const sharing = new Sharing({
   prompts,

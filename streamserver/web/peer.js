@@ -7,6 +7,7 @@
 
 import { withStereo } from "./answer.js";
 import { decode, encodePing } from "./datachannel.js";
+import { InputQueue } from "./inputqueue.js";
 import { retryDelay } from "./retry.js";
 
 /** Milliseconds until a connection that was asked for and is not up is asked for again. */
@@ -21,8 +22,6 @@ const PROBE_TIMEOUT = 2_000;
 const BUNDLE_POLICY = "max-bundle";
 /** Most bytes waiting in the data channel before movements are left out. */
 const MOST_BUFFERED = 64 * 1024;
-/** Most messages that wait for the data channel to open. */
-const MOST_HELD = 200;
 
 /** @typedef {"none" | "connecting" | "connected" | "interrupted"} PeerState */
 
@@ -42,7 +41,13 @@ export class Peer {
   /** @type {RTCPeerConnection | null} */ #connection = null;
   /** @type {RTCPeerConnection | null} made in advance */ #prepared = null;
   /** @type {RTCDataChannel | null} */ #channel = null;
-  /** @type {ArrayBuffer[]} input for a channel that is not open yet */ #held = [];
+  /** Input that waits: for the channel to open, or for what must come before it. */
+  #queue = new InputQueue({
+    open: () => this.#channel?.readyState === "open",
+    send: (message) => this.#channel?.send(message),
+    settled: () => this.#settled(),
+  });
+  /** @type {(sent: number) => void} called with the time in each answer to a ping */ #answered = () => undefined;
   /** @type {RTCIceCandidateInit[]} candidates that came before their offer */ #early = [];
   /** @type {Promise<void>} negotiation, one step after the other */ #work = Promise.resolve();
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #timer;
@@ -173,9 +178,25 @@ export class Peer {
    */
   send(message, spare = false) {
     const channel = this.#channel;
-    if (channel?.readyState === "open") {
+    if (channel !== null && !this.#queue.waits) {
       if (!spare || channel.bufferedAmount <= MOST_BUFFERED) channel.send(message);
-    } else if (!spare && this.#state === "connected" && this.#held.length < MOST_HELD) this.#held.push(message);
+    } else if (this.#state === "connected") this.#queue.hold(message, spare);
+  }
+
+  /**
+   * Do something that takes another way in its place among the input.
+   * @param {() => Promise<unknown>} act resolves when it has been done there
+   */
+  inPlace(act) {
+    this.#queue.inPlace(act);
+  }
+
+  /** Resolves when all input so far has been acted on: the answer to a ping comes after it. */
+  #settled() {
+    const now = Date.now();
+    const settled = new Promise((resolve) => (this.#answered = (sent) => sent >= now && resolve(undefined)));
+    this.#channel?.send(encodePing(now));
+    return settled;
   }
 
   /** The old connection, if any, lives on until the new one is provided: it may mend itself first. */
@@ -294,15 +315,12 @@ export class Peer {
       if (message === null) return;
       // Any word over a connected path proves it lives.
       if (message.type === "pong" && this.#state === "connected") clearTimeout(this.#timer);
+      if (message.type === "pong") this.#answered(message.sent);
       this.#options.onMessage(message);
     };
-    channel.onopen = () => channel === this.#channel && this.#release();
+    channel.onopen = () => channel === this.#channel && void this.#queue.go();
     this.#channel = channel;
-    if (channel.readyState === "open") this.#release();
-  }
-
-  #release() {
-    for (const message of this.#held.splice(0)) this.#channel?.send(message);
+    if (channel.readyState === "open") void this.#queue.go();
   }
 
   /** @param {RTCPeerConnectionState} state */
@@ -346,7 +364,7 @@ export class Peer {
     this.#channel = null;
     this.#awaiting = false;
     this.#early = [];
-    this.#held = [];
+    this.#queue.forget();
   }
 
   /** @param {PeerState} state */

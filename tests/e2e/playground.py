@@ -35,6 +35,12 @@ addEventListener('keydown', (event) => {
         report('playing', sound.state);
     }
 });
+addEventListener('dragover', (event) => event.preventDefault());
+addEventListener('drop', async (event) => {
+    event.preventDefault();
+    const [file] = event.dataTransfer.files;
+    report('dropped', [event.target.id, file.name, await file.text()]);
+});
 addEventListener('wheel', (event) => report('wheel', Math.sign(event.deltaY)));
 </script>"""
 

@@ -1,5 +1,6 @@
 """People in one room talk, share files and the clipboard, and an administrator keeps order."""
 
+import asyncio
 import contextlib
 import socket
 import sys
@@ -124,7 +125,19 @@ async def test_two_people_talk_share_and_are_kept_in_order(server: RunningServer
         assert (ann.errors, bob.errors) == ([], [])
 
 
-async def test_what_is_copied_on_one_side_is_pasted_on_the_other(
+COPIED = """async (text) => {
+  while (await navigator.clipboard.readText() !== text) await new Promise((done) => setTimeout(done, 50));
+}"""
+DROP = """([x, y]) => {
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File(["whiskers"], "über cat.txt", {type: "text/plain"}));
+  const about = {dataTransfer, clientX: x, clientY: y, bubbles: true, cancelable: true};
+  for (const kind of ["dragenter", "dragover", "drop"])
+    document.elementFromPoint(x, y).dispatchEvent(new DragEvent(kind, about));
+}"""
+
+
+async def test_what_is_copied_or_dropped_on_one_side_arrives_on_the_other(
     server: RunningServer, playground: Playground
 ) -> None:
     async with person() as tab:
@@ -138,18 +151,20 @@ async def test_what_is_copied_on_one_side_is_pasted_on_the_other(
         await tab.keyboard.type("meow")
         await tab.keyboard.press("Control+a")
         await tab.keyboard.press("Control+c")
-        copied = "async () => await navigator.clipboard.readText() === 'meow'"
-        await tab.wait_for_function(copied, polling=200)
+        async with asyncio.timeout(30):
+            await tab.evaluate(COPIED, "meow")
         await tab.evaluate("navigator.clipboard.writeText('purr, 漢字')")
         await tab.keyboard.press("Control+a")
         await tab.keyboard.press("Backspace")
-        # keys and pasted text travel on two connections
-        await until(lambda: "" in playground.of("typed"), within=10, what="the field is empty")
+        # keys and pasted text travel on two connections, and yet arrive in order
         await tab.keyboard.press("Control+v")
-        await until(lambda: "purr, 漢字" in playground.of("typed"), within=10, what="it is pasted")
         await tab.keyboard.press("End")
         await tab.keyboard.type("!")
-        await until(lambda: "purr, 漢字!" in playground.of("typed"), within=10, what="keys work on")
+        await until(lambda: "purr, 漢字!" in playground.of("typed"), within=10, what="all is there, in order")
+
+        await tab.evaluate(DROP, list(await ann.point(*playground.place("button"))))
+        await until(lambda: playground.of("dropped"), within=10, what="the page has the file")
+        assert playground.of("dropped") == [["button", "über cat.txt", "whiskers"]]
         assert ann.errors == []
 
 
@@ -238,7 +253,7 @@ async def test_a_page_of_version_2_sees_types_talks_and_is_heard(
             what="it is typed",
         )
         await tab.evaluate("page.say('chat/message', {content: 'hi'})")
-        said = "() => page.heard.some(([event, fields]) => event === 'chat/message' && fields.content === 'hi')"
+        said = "() => page.heard.some(([event, {content}]) => event === 'chat/message' && content === 'hi')"
         await tab.wait_for_function(said, polling=100)
         await tab.evaluate("page.speak()")
         await tab.wait_for_function(ANSWERED, arg=1, polling=100)

@@ -156,6 +156,10 @@ class RoomServer:
         self.showing = True
         self.heard: list[Json] = []
         self.input: list[bytes] = []
+        self.order: list[str] = []
+        """What came by either way and was done, in order."""
+        self.delay = 0.0
+        """Seconds that a ping and a paste take."""
         self.posts: list[str] = []
         self.closed: list[int] = []
         self._loop = asyncio.new_event_loop()
@@ -459,6 +463,8 @@ class RoomServer:
             "control/release": self._released,
             "chat/message": self._said,
             "signal/video": self._video,
+            "control/paste": self._pasted,
+            "send/unicast": self._unicast,
         }
         handler = handlers.get(event)
         if handler is not None:
@@ -478,6 +484,29 @@ class RoomServer:
         for other in list(self.sockets):
             await self._send(other, "chat/message", message)
 
+    async def _pasted(self, session: str, _: Any) -> None:
+        self.order.append("paste")
+        await self._wait()
+        self.order.append("pasted")
+
+    async def _wait(self) -> None:
+        began = time.monotonic()
+        while time.monotonic() - began < self.delay:
+            await asyncio.sleep(0.02)
+
+    async def _unicast(self, session: str, payload: Any) -> None:
+        if payload["receiver"] in self.sockets:
+            await self._send(payload["receiver"], "send/unicast", {"sender": session, **payload})
+
+    async def _take_input(self, channel: RTCDataChannel, message: bytes) -> None:
+        """Write input down; answer a ping after a while, as a distant server would."""
+        self.input.append(message)
+        self.order.append({3: "key", 7: "ping"}.get(message[0], ""))
+        if message[0] == 7:
+            await self._wait()
+            self.order.append("pong")
+            channel.send(b"\x03\x00\x13" + message[3:] + message[3:])
+
     async def _video(self, session: str, payload: Any) -> None:
         chosen = payload.get("selector", {}).get("id", self.videos[0])
         self.quality = {"disabled": False, "id": chosen, "video": chosen, "auto": payload["auto"]}
@@ -494,7 +523,7 @@ class RoomServer:
         peer.addTrack(LeftTone())
         peer.addTrack(VideoStreamTrack() if self.showing else NothingToShow())
         channel = peer.createDataChannel("data")
-        channel.on("message", lambda message: self.input.append(message))
+        channel.on("message", lambda message: self._take_input(channel, message))
         channel.on("open", lambda: self.channels.__setitem__(session, channel))
 
         async def changed() -> None:

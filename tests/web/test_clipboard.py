@@ -128,3 +128,33 @@ def test_the_box_in_the_settings_does_without_keys(browser: Browser, room: RoomS
     box.fill("x" * 600_000)
     page.get_by_role("button", name="Put it there").click()
     expect(page.locator("#prompts")).to_contain_text("too long")
+
+
+def test_a_paste_stays_where_it_was_among_the_keys(browser: Browser, room: RoomServer) -> None:
+    page = browser.open(room.url)
+    sign_in(page)
+    take_control(page)
+    room.delay = 0.3
+    page.keyboard.press("c")
+    page.evaluate(PASTE, ["first", ""])
+    page.keyboard.press("c")
+    page.evaluate(PASTE, ["second", "<b>second</b>"])
+    page.keyboard.press("c")
+    done = ["ping", "pong", "paste", "pasted"]
+    expected = ["key", *done, "key", *done, "key"]
+    wait_until(lambda: page.evaluate("1") and room.order.count("key") >= 3, within=10, what="the keys")
+    assert [what for what in room.order if what] == expected
+    assert heard(page, room, "control/paste") == [{"text": "first"}, {}]
+
+
+def test_a_server_that_answers_nothing_delays_a_paste_and_no_more(browser: Browser, room: RoomServer) -> None:
+    page = browser.open(room.url)
+    sign_in(page)
+    take_control(page)
+    room.delay = 60
+    page.evaluate(PASTE, ["some text", ""])
+    page.keyboard.press("c")
+    assert heard(page, room, "control/paste") == [{"text": "some text"}]
+    wait_until(lambda: page.evaluate("1") and "key" in room.order, within=10, what="the key")
+    assert [what for what in room.order if what] == ["ping", "paste", "key"]
+    room.delay = 0
