@@ -48,7 +48,6 @@ def main(display: str, fps: int, bitrate: int, width: int, height: int, path: st
     report, capture = Report(), pixelflux.ScreenCapture()
     capture.start_capture(lambda frame: report.add(bytes(frame)), settings)
     report.follow()
-    print(capture.stream_info(), file=sys.stderr)
     capture.stop_capture()
     report.write(path)
 
