@@ -203,4 +203,4 @@ def test_a_member_that_cannot_be_is_told_without_its_password(tmp_path: Path, us
     with pytest.raises(ConfigError) as error:
         load(tmp_path, f"member: {{provider: object, object: {{users: [{user}]}}}}")
     assert part in str(error.value)
-    assert "83" not in str(error.value)
+    assert "83" not in str(error.value).replace(str(tmp_path), ""), "0123 is a number in YAML"
