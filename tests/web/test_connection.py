@@ -44,11 +44,12 @@ def test_the_picture_outlives_a_lost_socket(browser: Browser, room: RoomServer) 
     wait_until(
         lambda: room.sessions[session]["state"]["is_watching"], within=5, what="the server sees the viewer"
     )
+    room.delay = 60
     room.drop(session)
     sentence(page, "Reconnecting")
     sentence(page, "Watching")
     wait_until(lambda: any(message[0] == 7 for message in room.input), within=5, what="the old path is tried")
-    # This server answers no ping: after two seconds the page asks for a new picture.
+    # Without an answer the page asks for a new picture after two seconds.
     wait_until(lambda: len(room.said("signal/request")) == 2, within=5, what="a new picture is asked for")
 
 
