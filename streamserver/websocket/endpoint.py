@@ -53,6 +53,7 @@ class WebSocketEndpoint:
         self.dispatch = dispatch
         self._clock = clock
         self._outlet = Outlet()
+        self._door = asyncio.Lock()
         self._limiters: weakref.WeakKeyDictionary[Session, LogLimiter] = weakref.WeakKeyDictionary()
 
     async def __call__(self, websocket: WebSocket) -> None:
@@ -112,9 +113,17 @@ class WebSocketEndpoint:
             close_code = await self._read_until_closed(websocket, session, peer, writer, handle, first)
             log.debug("websocket closed", session=session.id, code=close_code)
         finally:
-            self._sessions.socket_closed(session, peer, close_code)
-            writer.cancel()
-            await asyncio.wait({writer})
+            try:
+                await self._one_by_one()
+            finally:
+                self._sessions.socket_closed(session, peer, close_code)
+                writer.cancel()
+                await asyncio.wait({writer})
+
+    async def _one_by_one(self) -> None:
+        """Return at a turn of the event loop at which nobody else leaves: everybody there is told of each."""
+        async with self._door:
+            await asyncio.sleep(0)
 
     async def _read_until_closed(
         self,

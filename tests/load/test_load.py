@@ -17,11 +17,13 @@ from dataclasses import dataclass
 import psutil
 import pytest
 
+from streamserver.websocket.peer import QUEUE_BYTES
 from tests.e2e.running_server import RunningServer, running_server
 from tests.load.gaps import Gaps, report
 from tests.load.helper import Helper, running
 from tests.load.priority import MEASURED, put_first, put_server_first
 from tests.scaletozero.moving_picture import moving
+from tests.waiting import wait_until
 
 pytestmark = [
     pytest.mark.slow,
@@ -163,15 +165,9 @@ def test_five_hundred_members_who_come_and_go(scene: Scene) -> None:
 
 
 def test_clients_that_never_read(scene: Scene) -> None:
-    memory = scene.memory
-    left = []
-
-    def deafness(helper: Helper) -> None:
-        time.sleep(ROUND)
-        left.append(helper.ask("open"))
-
-    scene.compare(
-        "clients that never read", lambda: begun("tests.load.deaf", scene.server.port, DEAF), deafness
-    )
-    assert scene.memory < memory + DEAF * 10
-    print(json.dumps({"open": left}))
+    memory, port = scene.memory, scene.server.port
+    scene.compare("clients that never read", lambda: begun("tests.load.deaf", port, DEAF))
+    with begun("tests.load.deaf", port, DEAF) as helper:
+        wait_until(lambda: helper.ask("open") == 0, within=15, what="those that never read are cut off")
+        assert scene.memory < memory + 20 + DEAF * QUEUE_BYTES / 1e6
+    assert scene.memory < memory + 60
