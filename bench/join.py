@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import platform
 import statistics
 import sys
 from contextlib import AsyncExitStack
@@ -18,6 +17,8 @@ import click
 import playwright.async_api
 from pydantic import JsonValue
 
+from bench.fanout import calibration
+from bench.latency import go_first
 from tests.e2e.page import Page
 from tests.e2e.running_server import RunningServer, running_server
 from tests.e2e.viewer import person
@@ -106,10 +107,12 @@ async def measure(rounds: int, joins: int) -> dict[str, Join]:
 @click.option("--joins", default=8, show_default=True, help="Joins to each server and round, in turn.")
 def main(rounds: int, joins: int) -> None:
     """Measure, and print JSON lines and ratios."""
+    real_time = go_first()
     results = asyncio.run(measure(rounds, joins))
     for kind, figures in results.items():
         click.echo(json.dumps({"kind": kind, "round": "median", "ms": figures}))
-    click.echo(json.dumps({"load": os.getloadavg(), "cpus": os.cpu_count(), "machine": platform.processor()}))
+    machine = {"load": os.getloadavg(), "cpus": os.cpu_count(), "calibration_ms": calibration()}
+    click.echo(json.dumps(machine | {"real_time": real_time}))
 
     def ratio(step: str) -> float:
         return results["ours"][step] / results["stock"][step]
