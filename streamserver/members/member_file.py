@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import secrets
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ from pydantic import JsonValue
 
 from streamserver.members.errors import MemberFileError
 from streamserver.members.profile import BadProfileError, MemberProfile
+from streamserver.whole_file import replace_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,37 +125,7 @@ def replace_file(path: Path, members: Mapping[str, KeptMember], version: Version
     content = dump(members)
     try:
         path = path.resolve()  # a symbolic link stays one
-        # a name of its own: another server may be writing, and under its own pid namespace ours is no name
-        beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}.new")
-        try:
-            _write(beside, content)
-            if version_of(path) != version:
-                beside.unlink()
-                return False
-            beside.replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                beside.unlink()
-            raise
-        _sync_directory(path.parent)
+        return replace_whole(path, content, unchanged=lambda: version_of(path) == version)
     except (OSError, RuntimeError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise MemberFileError(f"member.file.path {path} cannot be written: {why}") from error
-    return True
-
-
-def _write(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(descriptor, 0o600)
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
-
-
-def _sync_directory(path: Path) -> None:
-    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from streamserver.logs import get_logger
 from streamserver.members.profile import MemberProfile
 from streamserver.sessions.errors import SessionFileError
+from streamserver.whole_file import replace_whole
 
 log = get_logger("sessions")
 
@@ -104,26 +103,7 @@ def save(path: Path, content: bytes) -> None:
 
     Raises `SessionFileError`; then the old file is as it was.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
-        descriptor = os.open(
-            beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
-        )
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                os.fchmod(descriptor, 0o600)
-                file.write(content)
-                file.flush()
-                os.fsync(descriptor)
-            beside.replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                beside.unlink()
-            raise
-        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        replace_whole(path, content)
     except OSError as error:
         raise SessionFileError(f"session.file {path} cannot be written: {error.strerror}") from error

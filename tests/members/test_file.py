@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from streamserver import whole_file
 from streamserver.config.settings import MemberSettings
 from streamserver.members import member_file
 from streamserver.members.choice import make_provider
@@ -171,7 +172,7 @@ def crash(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
 
     match request.param:
         case "write":
-            monkeypatch.setattr(member_file, "_write", half_written)
+            monkeypatch.setattr(whole_file, "_write", half_written)
         case "fsync":
             monkeypatch.setattr(os, "fsync", fail)
         case "replace":
@@ -220,7 +221,7 @@ async def test_an_edit_between_reading_and_writing_is_not_lost(
 ) -> None:
     path.write_text(NEKOS)
     members = FileProvider(path)
-    write, edits = member_file._write, 0
+    write, edits = whole_file._write, 0
 
     def write_while_a_person_edits(beside: Path, content: bytes) -> None:
         nonlocal edits
@@ -230,7 +231,7 @@ async def test_an_edit_between_reading_and_writing_is_not_lost(
             document = json.loads(path.read_text())
             path.write_text(json.dumps(document | {f"edit{edits}": {"password": "x"}}))
 
-    monkeypatch.setattr(member_file, "_write", write_while_a_person_edits)
+    monkeypatch.setattr(whole_file, "_write", write_while_a_person_edits)
     await members.insert("bob", "b", GUEST)
     assert list(await members.select_all()) == ["ann", "edit1", "edit2", "bob"]
 
