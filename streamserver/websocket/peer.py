@@ -98,7 +98,7 @@ class WebSocketPeer:
         self._outlet = outlet
         self._writer = writer_of(websocket.scope)
         self._due = False
-        self._waits = self._writer is None
+        self._waits = True  # the task has not begun
         self._websocket = websocket
         self._name = name
         self._metrics = metrics
