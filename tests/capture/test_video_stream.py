@@ -176,6 +176,7 @@ async def test_a_new_size_begins_with_a_key_frame(screen: XScreen, stream: Captu
     assert mean_error(viewer.picture(), card[:600]) < 8
 
 
+@pytest.mark.alone
 async def test_motion_keeps_to_the_frame_rate_and_real_time(screen: XScreen, stream: CapturedStream) -> None:
     viewer = Viewer()
     stream.subscribe(viewer)
