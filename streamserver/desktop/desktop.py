@@ -358,11 +358,15 @@ class Desktop:
     async def _attach(self, pages: Pages) -> None:
         if self._settings.file_chooser_dialog:
             self.file_chooser.follow(pages)
-        try:
-            await pages.attach()
-        except DevToolsError as error:
-            log.warning("no touch and no files for pages", error=str(error))
-            return
+        backoff = Backoff()
+        while True:  # a busy machine's browser may take longer to answer than we wait
+            try:
+                await pages.attach()
+                break
+            except DevToolsError as error:
+                if backoff.failures == 0:
+                    log.warning("no touch, files and links for pages yet", error=str(error))
+                await asyncio.sleep(backoff.after_run(0))
         self._pages = self.touch.pages = pages
 
     def _is_window(self, x: int, y: int) -> bool:
