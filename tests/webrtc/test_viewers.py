@@ -294,7 +294,7 @@ async def test_paused_and_disabled_media_stop_and_come_back(room: Room) -> None:
     def running() -> tuple[bool, bool]:
         return bool(video.places), bool(room.sound.places)
 
-    assert running() == (True, True)
+    await until(lambda: running() == (True, True), within=5, what="sound comes soon after it")
     room.sessions.update_room(None, private_mode=True)
     assert running() == (False, False)
     room.sessions.update_room(None, private_mode=False)
