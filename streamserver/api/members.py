@@ -29,7 +29,7 @@ from streamserver.members.errors import (
     MemberNotFoundError,
     NoMemberListError,
 )
-from streamserver.members.profile import BadProfileError, MemberProfile
+from streamserver.members.profile import FULL_RIGHTS, BadProfileError, MemberProfile
 from streamserver.usernames import BadUsernameError
 
 if TYPE_CHECKING:
@@ -39,16 +39,7 @@ log = get_logger("api")
 
 UNREADABLE_BULK = "unable to unmarshal payload"
 
-NEW_MEMBER = MemberProfile(
-    can_login=True,
-    can_connect=True,
-    can_watch=True,
-    can_host=True,
-    can_share_media=True,
-    can_access_clipboard=True,
-    sends_inactive_cursor=True,
-    can_see_inactive_cursors=True,
-)
+NEW_MEMBER = FULL_RIGHTS.model_copy(update={"is_admin": False})
 """What a new member may do where the request does not say: neko's defaults, all but `is_admin`."""
 
 

@@ -7,24 +7,14 @@ from typing import TYPE_CHECKING
 
 from streamserver.members.errors import InvalidCredentials
 from streamserver.members.passwords import digest
-from streamserver.members.profile import MemberProfile
+from streamserver.members.profile import FULL_RIGHTS, MemberProfile
 from streamserver.members.provider import shared_name_id
 from streamserver.members.unlisted import Unlisted
 
 if TYPE_CHECKING:
     from streamserver.config.settings import MultiuserSettings
 
-ADMIN_PROFILE = MemberProfile(
-    is_admin=True,
-    can_login=True,
-    can_connect=True,
-    can_watch=True,
-    can_host=True,
-    can_share_media=True,
-    can_access_clipboard=True,
-    sends_inactive_cursor=True,
-    can_see_inactive_cursors=True,
-)
+ADMIN_PROFILE = FULL_RIGHTS
 """What an admin may do unless `member.multiuser.admin_profile` says otherwise: everything."""
 
 USER_PROFILE = ADMIN_PROFILE.model_copy(update={"is_admin": False, "can_see_inactive_cursors": False})

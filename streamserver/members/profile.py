@@ -62,3 +62,17 @@ class MemberProfile(BaseModel):
     def to_wire(self) -> dict[str, JsonValue]:
         """Return the profile as clients see it."""
         return self.model_dump(mode="json")
+
+
+FULL_RIGHTS = MemberProfile(
+    is_admin=True,
+    can_login=True,
+    can_connect=True,
+    can_watch=True,
+    can_host=True,
+    can_share_media=True,
+    can_access_clipboard=True,
+    sends_inactive_cursor=True,
+    can_see_inactive_cursors=True,
+)
+"""Whoever has it may do everything; it has no name."""

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
-from streamserver.members.profile import BadProfileError, MemberProfile
+from streamserver.members.profile import FULL_RIGHTS, BadProfileError, MemberProfile
 
 RIGHTS = tuple(name for name in MemberProfile.model_fields if name not in ("name", "plugins"))
 
@@ -64,3 +64,10 @@ def test_a_wrong_type_is_named(changes: dict[str, JsonValue]) -> None:
     (field,) = changes
     with pytest.raises(BadProfileError, match=field):
         MemberProfile().merge(changes)
+
+
+def test_full_rights_are_all_there_are() -> None:
+    rights = {name: getattr(FULL_RIGHTS, name) for name in MemberProfile.model_fields}
+    assert rights.pop("name") == ""
+    assert rights.pop("plugins") is None
+    assert set(rights.values()) == {True}
