@@ -237,6 +237,10 @@ async def test_a_full_intra_request_names_its_sender_in_its_body(room: Room) -> 
     await viewer.close()
 
 
+EARLY_PACKETS = 30
+"""The first pictures may have waited for the viewer."""
+
+
 async def test_sender_reports_tell_when_a_frame_was_captured(room: Room) -> None:
     """By these a viewer aligns sound and picture: here the picture is 0.4 s older than the sound when it is
     sent.
@@ -250,7 +254,7 @@ async def test_sender_reports_tell_when_a_frame_was_captured(room: Room) -> None
     def note() -> bool:
         for data in viewer.rtcp:
             for report in RtcpPacket.parse(data):
-                if not isinstance(report, RtcpSrPacket) or report.sender_info.packet_count <= 3:
+                if not isinstance(report, RtcpSrPacket) or report.sender_info.packet_count <= EARLY_PACKETS:
                     continue
                 packet, arrived = viewer.latest[report.ssrc]
                 payload_type, (rtp_time,) = packet[1] & 0x7F, struct.unpack_from("!I", packet, 4)
