@@ -43,7 +43,7 @@ INSTRUMENTED = (
 )
 
 MOST_SECONDS = 1.0
-"""For one input; an honest packet takes 0.1 ms."""
+"""Of computing, for one input; an honest packet takes 0.1 ms."""
 
 
 class Dtls:
@@ -74,7 +74,7 @@ class SctpTarget(OnLoop):
         sctp._last_sacked_tsn = sctp._advanced_peer_ack_tsn = 999
         sctp._ssthresh = 1 << 20
         sctp._set_state(sctp.State.ESTABLISHED)
-        began, size = time.monotonic(), len(data)
+        began, size = time.process_time(), len(data)
         try:
             while len(data) >= 2:
                 (length,) = struct.unpack_from("!H", data)
@@ -82,7 +82,7 @@ class SctpTarget(OnLoop):
                 data = data[2 + length :]
         except ConnectionError:
             pass  # this viewer's connection ends
-        assert time.monotonic() - began < MOST_SECONDS
+        assert time.process_time() - began < MOST_SECONDS
         assert below.sent <= 2000 + 64 * size
         sctp._set_state(sctp.State.CLOSED)
 
