@@ -150,6 +150,7 @@ async def test_what_belongs_together_is_seen_and_heard_together() -> None:
                 if statistics.median(map(abs, lately)) <= APART:
                     break
             else:
+                print(f"sound after picture: {'; '.join(judged)}; the machine held up {hold_ups.share:.0%}")
                 if hold_ups.share > BUSY:
                     pytest.skip(f"the machine is too busy: it held up {hold_ups.share:.0%} of the time")
                 raise AssertionError(f"sound after picture: {'; '.join(judged)}")
