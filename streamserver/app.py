@@ -42,10 +42,10 @@ STOP_TIMEOUT = 10.0
 START_ERRORS = (OSError, CaptureError, DesktopError, PluginError, SessionError, WebRTCError)
 """What parts raise when the machine or the configuration does not let them start: one sentence."""
 
-Stop = Callable[[], Awaitable[None] | None]
 GARBAGE_THRESHOLDS = 2_000, 5, 200
 """New objects before the youngest are looked through, and how often until older ones are as well."""
 
+Stop = Callable[[], Awaitable[None] | None]
 
 
 class App:
@@ -195,6 +195,17 @@ async def _begin_broadcast(broadcast: Broadcast, settings: BroadcastSettings) ->
         log.warning("the broadcast cannot begin", setting="capture.broadcast.url", reason=str(error))
 
 
+def _settle_memory() -> None:
+    """Leave what lives as long as the server out of the rounds of the garbage collector.
+
+    A round over all of it takes 0.1 s, in which nobody gets a picture. A connection is some 500 objects: the
+    few that it leaves in circles may wait until some thousand others have come and gone.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GARBAGE_THRESHOLDS)
+
+
 async def serve(loaded: Loaded) -> None:
     """Run until SIGTERM or SIGINT; a second signal ends at once, without goodbyes."""
     stopping = asyncio.Event()
@@ -208,17 +219,6 @@ async def serve(loaded: Loaded) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number)
-def _settle_memory() -> None:
-    """Leave what lives as long as the server out of the rounds of the garbage collector.
-
-    A round over all of it takes 0.1 s, in which nobody gets a picture. A connection is some 500 objects: the
-    few that it leaves in circles may wait until some thousand others have come and gone.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GARBAGE_THRESHOLDS)
-
-
     app = App(loaded)
     starting = loop.create_task(app.start())
     stopped = loop.create_task(stopping.wait())
@@ -231,6 +231,7 @@ def _settle_memory() -> None:
     stopped.cancel()
     try:
         await starting
+        _settle_memory()
         await stopping.wait()
     finally:
         await app.stop()
@@ -244,7 +245,6 @@ def run(loaded: Loaded) -> int:
     for warning in loaded.warnings:
         log.warning(warning)
     try:
-        _settle_memory()
         asyncio.run(serve(loaded))
     except KeyboardInterrupt:
         return 130

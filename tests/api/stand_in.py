@@ -96,8 +96,8 @@ class Watched:
     def send(self, event: str, payload: object = None) -> None:
         self.sent.append((event, payload))
 
-    def close(self, reason: str) -> None:
     def pass_on(self, message: Message) -> None:
         self.send(message.event, message.payload)
 
+    def close(self, reason: str) -> None:
         self.closed = reason
