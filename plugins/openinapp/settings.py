@@ -22,8 +22,8 @@ class OpenInAppSettings(Section):
     enabled: bool = False
     """Whether links may be sent."""
     open_command: Annotated[str, AfterValidator(_splits)] = ""
-    """Program, with arguments if need be, that gets the link as its last argument, such as `xdg-open`. It runs
-    as `browser.user`, without a shell. Empty: a link is opened in a new tab of the shared browser."""
+    """Program, with arguments if need be, that gets the link as its last argument, such as `xdg-open`. It
+    runs as `browser.user`, without a shell. Empty: a link is opened in a new tab of the shared browser."""
 
     @property
     def words(self) -> list[str]:

@@ -106,9 +106,7 @@ def test_what_is_no_flag(argument: str) -> None:
 
 
 def test_printing_the_configuration_of_all_sources(catnap: Catnap, tmp_path: Path) -> None:
-    (tmp_path / "c.yaml").write_text(
-        "server: {bind: ':1'}\nscaletozero: {enabled: true}\nlog: {dir: /tmp}\n"
-    )
+    (tmp_path / "c.yaml").write_text("server: {bind: ':1'}\nscaletozero: {enabled: true}\nlog: {dir: /tmp}\n")
     done = catnap(
         "serve", "-c", "c.yaml", "--print-config", "--scaletozero.cooldown=9s",
         env={"NEKO_SESSION_API_TOKEN": "hunter2", "NEKO_MEMBER_MULTIUSER_ADMIN_PASSWORD": "hunter3"},
