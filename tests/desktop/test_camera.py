@@ -1,4 +1,4 @@
-"""The camera's device: which one takes pictures, and what it is asked. The kernel's answers are a stand-in."""
+"""The camera's device: which one takes pictures, and what it is asked; the kernel is a stand-in."""
 
 import errno
 import fcntl
