@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
-import numpy as np
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from av import VideoFrame
 
@@ -157,9 +156,12 @@ def fit(frame: VideoFrame, width: int, height: int) -> bytes:
     left, top = (width - inner_width) // 4 * 2, (height - inner_height) // 4 * 2
     planes = []
     for plane, black, part in zip(scaled.planes, BLACK, (1, 2, 2), strict=True):
-        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
-        whole = np.full((height // part, width // part), black, np.uint8)
-        inside = rows[: inner_height // part, : inner_width // part]
-        whole[top // part :, left // part :][: inner_height // part, : inner_width // part] = inside
-        planes.append(whole.tobytes())
+        whole_width, row_width = width // part, inner_width // part
+        whole = bytearray((black,)) * (whole_width * (height // part))
+        source = memoryview(plane)
+        for row in range(inner_height // part):
+            start = (top // part + row) * whole_width + left // part
+            from_here = row * plane.line_size
+            whole[start : start + row_width] = source[from_here : from_here + row_width]
+        planes.append(whole)
     return b"".join(planes)
