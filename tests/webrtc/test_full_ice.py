@@ -56,7 +56,7 @@ async def test_picture_sound_data_and_ports_in_the_range() -> None:
         await until(
             lambda: len(viewer.pictures) > 5 and viewer.sounds > 5, within=10, what="media is decoded"
         )
-        assert room.video.keyframe_requests == 0
+        assert room.video.keyframe_requests <= 1, "where connecting took longer than is kept"
         assert bob.is_watching
         assert peer_of(bob).connection.freshness() is Freshness.FRESH
         assert room.metric("neko_webrtc_ice_candidates_used", session_id="bob", protocol="udp") == 1

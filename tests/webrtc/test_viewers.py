@@ -218,9 +218,10 @@ async def test_a_viewer_that_cannot_decode_gets_a_key_frame_for_all(room: Room) 
     await until(lambda: viewer.pictures, within=10, what="the picture is there")
     receiver = viewer.pc.getTransceivers()[1].receiver
     (ssrc,) = {struct.unpack_from("!I", packet, 8)[0] for packet in viewer.rtp if packet[1] & 0x7F == 102}
-    await receiver._send_rtcp_pli(ssrc)
     video = room.video
-    await until(lambda: video.keyframe_requests == 1, within=5, what="the stream is asked")
+    asked = video.keyframe_requests  # once at most, where connecting took longer than is kept
+    await receiver._send_rtcp_pli(ssrc)
+    await until(lambda: video.keyframe_requests == asked + 1, within=5, what="the stream is asked")
     await viewer.close()
 
 
@@ -229,10 +230,11 @@ async def test_a_full_intra_request_names_its_sender_in_its_body(room: Room) -> 
     await until(lambda: viewer.pictures, within=10, what="the picture is there")
     transport = viewer.pc.getTransceivers()[1].receiver.transport
     (ssrc,) = {struct.unpack_from("!I", packet, 8)[0] for packet in viewer.rtp if packet[1] & 0x7F == 102}
+    asked = room.video.keyframe_requests
     for named in (ssrc + 1, ssrc):
         fci = struct.pack("!IBBH", named & 0xFFFFFFFF, 1, 0, 0)
         await transport._send_rtp(bytes(RtcpPsfbPacket(RTCP_PSFB_FIR, 1, 0, fci)))
-    await until(lambda: room.video.keyframe_requests, within=5, what="the stream is asked")
+    await until(lambda: room.video.keyframe_requests > asked, within=5, what="the stream is asked")
     assert viewer.peer.video.reports.keyframe_requests == 1
     await viewer.close()
 
@@ -347,10 +349,10 @@ async def test_a_viewer_whose_address_changes_is_followed_and_gets_a_key_frame(
         await viewer.answer(provide.sdp.replace(str(room.manager.port), str(nat.port)))
         await until(lambda: viewer.pictures, within=10, what="the picture is there")
         video = room.video
-        selected = lite(bob).selected
+        selected, asked = lite(bob).selected, video.keyframe_requests
         await nat.rebind()
         await until(lambda: lite(bob).selected is not selected, within=5, what="the path changes")
-        assert video.keyframe_requests == 1
+        assert video.keyframe_requests == asked + 1
         shown = len(viewer.pictures)
         await until(lambda: len(viewer.pictures) > shown + 3, within=5, what="the picture goes on")
         assert bob.is_watching
@@ -585,9 +587,10 @@ async def test_the_server_notices_that_it_was_stopped(room: Room) -> None:
     peer.connection.forgive(-60)  # 60 s without a check, as after a stop
     assert peer.connection.freshness() is Freshness.EXPIRED
     manager: WebRTCManager = room.manager
+    asked = room.video.keyframe_requests
     manager._after_stop(Stop(seconds=60, counted=60))
     assert peer.connection.freshness() is Freshness.FRESH
-    assert room.video.keyframe_requests == 1
+    assert room.video.keyframe_requests == asked + 1
     await until(
         lambda: manager._reviver is not None and manager._reviver.done(), within=10, what="it is heard of"
     )
