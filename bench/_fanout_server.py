@@ -48,11 +48,13 @@ WIDTH, HEIGHT, FPS, BITRATE = 1280, 720, 30, 2_500_000
 LOOP_FRAMES = 120
 NOISE_SEED = 7
 PIXELS_PER_FRAME = 4
+GRAIN = 40
+"""Of 255: what changes everywhere from picture to picture, so that each costs its share of bits."""
 
 
 @cache
 def pictures() -> list[av.VideoFrame]:
-    """Return four seconds of a scrolling page of blocks, as the encoders get them."""
+    """Return four seconds of a scrolling, grainy page of blocks, as the encoders get them."""
     random = np.random.default_rng(NOISE_SEED)
     blocks = random.integers(40, 220, (HEIGHT // 16, WIDTH // 8), dtype=np.uint8)
     page = np.kron(blocks, np.ones((16, 8), dtype=np.uint8))
@@ -61,6 +63,7 @@ def pictures() -> list[av.VideoFrame]:
     for number in range(LOOP_FRAMES):
         picture = np.full((HEIGHT * 3 // 2, WIDTH), 128, dtype=np.uint8)
         picture[:HEIGHT] = np.roll(page, number * PIXELS_PER_FRAME, axis=0)
+        picture[:HEIGHT] += random.integers(0, GRAIN, page.shape, dtype=np.uint8)
         frames.append(av.VideoFrame.from_ndarray(picture, format="yuv420p"))
     return frames
 
@@ -72,13 +75,13 @@ def encoded() -> list[tuple[bytes, bool]]:
     encoder.width, encoder.height, encoder.pix_fmt = WIDTH, HEIGHT, "yuv420p"
     encoder.time_base = fractions.Fraction(1, FPS)
     encoder.framerate = fractions.Fraction(FPS, 1)
-    encoder.bit_rate = BITRATE
+    encoder.bit_rate, encoder.thread_count = BITRATE, 1
     rate = BITRATE // 1000
     encoder.options = {
         "preset": "ultrafast",
         "tune": "zerolatency",
         "profile": "baseline",
-        "x264-params": f"keyint=infinite:nal-hrd=cbr:vbv-maxrate={rate}:vbv-bufsize={rate // 4}",
+        "x264-params": f"keyint=infinite:sliced-threads=0:vbv-maxrate={rate}:vbv-bufsize={rate // 4}",
     }
     units = []
     for number, picture in enumerate(pictures()):
