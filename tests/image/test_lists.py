@@ -87,9 +87,9 @@ class Answer(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         assert isinstance(self.server, Server)
+        self.server.paths.append(self.path)
         self.send_response(self.server.status if self.path.endswith("/health") else 404)
         self.end_headers()
-        self.server.paths.append(self.path)
 
     def log_message(self, format: str, *args: object) -> None:
         pass

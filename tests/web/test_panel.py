@@ -123,6 +123,8 @@ def test_what_is_written_without_a_connection_is_kept(browser: Browser, room: Ro
     box.press("Enter")
     expect(page.locator("#prompts")).to_contain_text("no connection")
     expect(box).to_have_value("not lost")
+    room.accepting = True
+    expect(page.locator("#notice")).to_be_hidden()  # no attempt is refused any more
     browser.complaints[:] = [text for text in browser.complaints if "WebSocket connection" not in text]
 
 
