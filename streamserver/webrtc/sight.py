@@ -11,6 +11,8 @@ from av import VideoFrame
 from streamserver.logs import get_logger
 from streamserver.sessions.model import Session
 
+from .one_at_a_time import OneAtATime
+
 LARGEST = 1920 * 1080
 """Pixels of a viewer's picture; larger ones are not shown, for they would cost the other viewers' time."""
 STILL = 3.0
@@ -51,9 +53,8 @@ class SightSlot:
     def __init__(self, camera: CameraLike | None) -> None:
         """None: nobody is seen."""
         self._camera = camera
-        self._showing: asyncio.Task[None] | None = None
+        self._tasks = OneAtATime()
         self.shown: Session | None = None
-        self._ending: set[asyncio.Task[None]] = set()
 
     @property
     def is_there(self) -> bool:
@@ -68,20 +69,12 @@ class SightSlot:
         """Look at this viewer, and no more at the one before."""
         if self._camera is None or not self.may_show(session):
             return
-        if self._showing is not None:
-            self._showing.cancel()
-        task = asyncio.create_task(self._look(self._camera, session, track), name="sight")
-        self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
-        self._showing = task
+        self._tasks.start(self._look(self._camera, session, track), "sight")
         self.shown = session
 
     async def close(self) -> None:
         """Look at nobody any more."""
-        for task in tuple(self._ending):
-            task.cancel()
-        if self._ending:
-            await asyncio.wait(self._ending)
+        await self._tasks.close()
 
     async def _look(self, camera: CameraLike, session: Session, track: MediaStreamTrack) -> None:
         newest = _Newest(track)

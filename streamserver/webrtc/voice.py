@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Protocol
 
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
@@ -10,6 +9,8 @@ from av import AudioFrame
 
 from streamserver.logs import get_logger
 from streamserver.sessions.model import Session
+
+from .one_at_a_time import OneAtATime
 
 log = get_logger("webrtc")
 
@@ -37,8 +38,7 @@ class VoiceSlot:
     def __init__(self, microphone: MicrophoneLike | None) -> None:
         """None: nobody is heard."""
         self._microphone = microphone
-        self._speaking: asyncio.Task[None] | None = None
-        self._ending: set[asyncio.Task[None]] = set()
+        self._tasks = OneAtATime()
 
     @property
     def is_there(self) -> bool:
@@ -53,19 +53,11 @@ class VoiceSlot:
         """Listen to this viewer, and no more to the one before."""
         if self._microphone is None or not self.may_speak(session):
             return
-        if self._speaking is not None:
-            self._speaking.cancel()
-        task = asyncio.create_task(self._listen(self._microphone, session, track), name="voice")
-        self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
-        self._speaking = task
+        self._tasks.start(self._listen(self._microphone, session, track), "voice")
 
     async def close(self) -> None:
         """Listen to nobody any more."""
-        for task in tuple(self._ending):
-            task.cancel()
-        if self._ending:
-            await asyncio.wait(self._ending)
+        await self._tasks.close()
 
     async def _listen(self, microphone: MicrophoneLike, session: Session, track: MediaStreamTrack) -> None:
         try:
